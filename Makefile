@@ -1,0 +1,261 @@
+# Cubit: the one way in. `make help` lists the targets.
+#
+# Shape: every folder with C in it is one static library of that name; programs and tests are one rule each over
+# wildcards, so adding a file needs no edit here. Objects live under build/, dependencies come from the compiler.
+#
+# Settable: CC CFLAGS PREFIX DESTDIR BUILD, V=1 (show commands), WERROR=1 (warnings are errors),
+# SANITIZE=address,undefined (own build directory), T=name (one test).
+
+.DEFAULT_GOAL := all
+SHELL := /bin/bash
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+
+CC ?= cc
+ifeq ($(origin CC),default)
+CC := cc
+endif
+PREFIX ?= /usr/local
+CFLAGS ?= -O2 -g
+comma := ,
+BUILD ?= build$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))$(if $(COVERAGE),/coverage)
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' '$(1)' '$(2)')
+
+VERSION := 0.1.0
+
+# ---- what there is --------------------------------------------------------------------------------------------
+
+LIBRARIES := base runtime netsetup policies
+DIR_base := runtime/base
+DIR_runtime := runtime
+DIR_netsetup := netsetup
+DIR_policies := policies
+PROGRAMS := cubit cubit-sandbox
+DIR_cubit := tools/cubit
+DIR_cubit-sandbox := tools/sandbox
+
+# A library or a program that has no source yet is not built.
+src = $(sort $(foreach d,$(1),$(wildcard $(d)/*.c)))
+LIBRARIES := $(foreach l,$(LIBRARIES),$(if $(call src,$(DIR_$(l))),$(l)))
+PROGRAMS := $(foreach p,$(PROGRAMS),$(if $(call src,$(DIR_$(p))),$(p)))
+INIT_SRC := $(call src,runtime/init)
+INIT_BASE := error fd buf frame clock
+TEST_TIERS := unit root attack bench
+TEST_SRC := $(foreach t,$(TEST_TIERS),$(call src,tests/$(t)))
+FUZZ_SRC := $(call src,tests/fuzz)
+
+ALL_SRC := $(foreach l,$(LIBRARIES),$(call src,$(DIR_$(l)))) $(foreach p,$(PROGRAMS),$(call src,$(DIR_$(p)))) \
+	$(INIT_SRC) $(TEST_SRC) $(FUZZ_SRC) $(wildcard tests/*.c tests/support/*.c)
+ALL_HDR := $(shell git ls-files -co --exclude-standard '*.h' 2>/dev/null)
+ALL_SH := $(shell git ls-files -co --exclude-standard '*.sh' 2>/dev/null) \
+	$(wildcard tools/setup tests/vm/guest .ci/run tools/run)
+
+# ---- flags ----------------------------------------------------------------------------------------------------
+
+PKGS_runtime := ext2fs com_err
+PKGS_policies := libseccomp jansson
+PKGS_netsetup := libnl-3.0 libnl-route-3.0 libnftables
+PKGS := jansson $(sort $(foreach l,$(LIBRARIES),$(PKGS_$(l))))
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla -Wundef -Wwrite-strings \
+	-Wimplicit-fallthrough $(if $(filter 1,$(WERROR)),-Werror)
+LANG_FLAGS := -std=gnu17 -D_GNU_SOURCE -I. -DCUBIT_VERSION='"$(VERSION)"'
+# _FORTIFY_SOURCE needs an optimising build; a CFLAGS=-O0 given by hand goes without
+HARDEN := $(if $(filter -O0,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3) -fstack-protector-strong
+SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+COV := $(if $(COVERAGE),--coverage -fprofile-update=atomic)
+cflags = $(LANG_FLAGS) $(WARN) $(HARDEN) -fPIE $(PKG_CFLAGS) $(CFLAGS) $(SAN) $(COV)
+ldflags = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS) $(SAN) $(COV)
+# pid 1 of a sandbox: static, no sanitizer runtime, dead code dropped
+init_cflags = $(LANG_FLAGS) $(WARN) $(HARDEN) -fno-pie -ffunction-sections -fdata-sections $(CFLAGS)
+init_ldflags = -static -no-pie -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,noseparate-code
+
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+init_obj = $(patsubst %.c,$(BUILD)/init/%.o,$(1))
+# most dependent first, as a static link wants it
+LIBS = $(foreach l,$(filter netsetup policies runtime,$(LIBRARIES)),$(BUILD)/lib/lib$(l).a) $(BUILD)/lib/libbase.a
+
+# ---- building -------------------------------------------------------------------------------------------------
+
+.PHONY: all
+all: $(addprefix $(BUILD)/bin/,$(PROGRAMS)) ## build the programs
+
+$(BUILD)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(cflags) -MMD -MP -c -o $@ $<
+
+$(BUILD)/init/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$< (init))
+	$(Q)$(CC) $(init_cflags) -MMD -MP -c -o $@ $<
+
+define library
+$(BUILD)/lib/lib$(1).a: $(call obj,$(call src,$(DIR_$(1)))) $(EXTRA_$(1))
+	@mkdir -p $$(@D)
+	$$(call say,AR,$$@)
+	$$(Q)rm -f $$@ && ar rcs $$@ $$^
+endef
+# cubit-init travels inside the programs that start sandboxes: nothing to find at run time, nothing to swap
+EXTRA_runtime := $(if $(INIT_SRC),$(BUILD)/obj/runtime/init_blob.o)
+# and so do the built-in seccomp profiles
+EXTRA_policies := $(BUILD)/obj/policies/builtin_profiles.o
+$(foreach l,$(LIBRARIES),$(eval $(call library,$(l))))
+
+$(BUILD)/bin/cubit-init: $(call init_obj,$(INIT_SRC) $(patsubst %,runtime/base/%.c,$(INIT_BASE)) \
+		$(wildcard runtime/agent_proto.c))
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(init_ldflags) -o $@ $^
+	$(Q)strip $@
+
+$(BUILD)/obj/runtime/init_blob.o: runtime/init_blob.S $(BUILD)/bin/cubit-init
+	@mkdir -p $(@D)
+	$(Q)$(CC) -DINIT_IMAGE='"$(BUILD)/bin/cubit-init"' -c -o $@ $<
+
+$(BUILD)/obj/policies/builtin_profiles.o: policies/builtin_profiles.S $(wildcard policies/profiles/*.json)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -c -o $@ $<
+
+define program
+$(BUILD)/bin/$(1): $(call obj,$(call src,$(DIR_$(1)))) $(LIBS)
+	@mkdir -p $$(@D)
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) $$(ldflags) -o $$@ $$^ $$(PKG_LIBS)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
+
+# ---- tests ----------------------------------------------------------------------------------------------------
+
+TEST_BIN := $(patsubst %.c,$(BUILD)/%,$(TEST_SRC))
+FUZZ_BIN := $(patsubst %.c,$(BUILD)/%,$(FUZZ_SRC))
+SUPPORT_OBJ := $(call obj,$(wildcard tests/support/*.c))
+PAYLOAD := $(if $(wildcard tests/payload.c),$(BUILD)/tests/payload)
+test_link = $(CC) $(ldflags) -o $@ $(filter %.o %.a,$^) $(PKG_LIBS) -lpthread
+
+$(TEST_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_OBJ) $(LIBS)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(test_link)
+
+# A fuzz target replays its corpus when it is built without a fuzzer: part of every test run.
+$(FUZZ_BIN): $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz_replay.o $(LIBS)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(test_link)
+
+# The program that sandboxes run in tests: static, so that a rootfs of one file is enough.
+$(BUILD)/tests/payload: tests/payload.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$< (static))
+	$(Q)$(CC) $(LANG_FLAGS) $(WARN) -O2 -static -MMD -MP -o $@ $< -lpthread
+
+.PHONY: tests
+tests: all $(TEST_BIN) $(FUZZ_BIN) $(PAYLOAD) ## build the test programs
+
+RUN_TESTS = CUBIT_BUILD=$(abspath $(BUILD)) tests/run $(if $(T),--only '$(T)')
+
+.PHONY: check check-root check-vm test
+check: tests ## unit tests: no privilege, no network, seconds
+	$(Q)$(RUN_TESTS) --tier unit --tier fuzz --tier driver
+
+check-root: tests ## what needs root, on this machine
+	$(Q)$(RUN_TESTS) --tier root --tier attack
+
+check-vm: tests ## what needs root, on a stock kernel 6.1 with pure cgroup v2
+	$(Q)$(RUN_TESTS) --tier vm
+
+test: ## install what is missing, build, pass every test
+	$(Q)tools/setup
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) WERROR=1 all tests
+	$(Q)$(RUN_TESTS) --must-run --tier unit --tier fuzz --tier driver --tier root --tier attack --tier vm
+
+.PHONY: fuzz
+FUZZ_SECONDS ?= 60
+fuzz: ## fuzz every parser of foreign bytes for FUZZ_SECONDS each
+	$(Q)tools/setup build fuzz
+	$(Q)tests/fuzz.sh $(FUZZ_SECONDS) $(T)
+
+.PHONY: bench
+bench: ## timings as ratios, side by side with what else is installed
+	$(Q)tools/setup build test bench
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all tests
+	$(Q)CUBIT_BUILD=$(abspath $(BUILD)) tests/bench.sh
+
+.PHONY: coverage
+coverage: ## lines that the unit and fuzz-corpus tests reach
+	$(Q)$(MAKE) --no-print-directory COVERAGE=1 CFLAGS='-O0 -g' tests
+	$(Q)$(MAKE) --no-print-directory COVERAGE=1 CFLAGS='-O0 -g' check
+	$(Q)tests/coverage.sh $(BUILD)/coverage
+
+# ---- run ------------------------------------------------------------------------------------------------------
+
+.PHONY: run
+run: ## install what is missing, build, and show Cubit at work
+	$(Q)tools/setup build test
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all
+	$(Q)CUBIT_BUILD=$(abspath $(BUILD)) tools/run
+
+# ---- tidiness -------------------------------------------------------------------------------------------------
+
+.PHONY: lint format hdr-check compile_commands.json
+lint: compile_commands.json ## clang-tidy, cppcheck, shellcheck
+	$(Q)tools/setup build lint
+	$(Q)printf '%s\n' $(ALL_SRC) | xargs -P"$$(nproc)" -n 4 clang-tidy --quiet -p $(BUILD) 2>&1 \
+		| { grep -vE 'warnings? generated|^$$' || true; } | tee $(BUILD)/lint.txt; ! grep -qE ' (warning|error): ' $(BUILD)/lint.txt
+	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 -j"$$(nproc)" \
+		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches -D_GNU_SOURCE -DCUBIT_VERSION='""' -I. $(ALL_SRC)
+	$(Q)shellcheck $(ALL_SH)
+	@echo 'lint: clean'
+
+format: ## clang-format over every C file
+	$(Q)clang-format -i $(ALL_SRC) $(ALL_HDR)
+
+hdr-check: ## every header compiles alone; includes point one way
+	$(Q)CC='$(CC)' FLAGS='$(LANG_FLAGS) $(WARN) -Werror $(PKG_CFLAGS)' tests/hdr-check.sh $(ALL_HDR)
+
+compile_commands.json: ## for editors and clang-tidy
+	@mkdir -p $(BUILD)
+	$(Q){ echo '['; sep=; for f in $(ALL_SRC); do \
+		printf '%s{"directory":"%s","file":"%s","arguments":["cc"' "$$sep" '$(CURDIR)' "$$f"; \
+		for a in $(subst ",\",$(LANG_FLAGS)) $(PKG_CFLAGS); do printf ',"%s"' "$${a//\"/\\\"}"; done; \
+		printf ',"-c","%s"]}\n' "$$f"; sep=,; done; echo ']'; } > $(BUILD)/compile_commands.json
+	$(Q)ln -sf $(BUILD)/compile_commands.json compile_commands.json
+
+# ---- install --------------------------------------------------------------------------------------------------
+
+MAN := $(wildcard docs/man/*.[1-8])
+UNIT_DIR ?= $(PREFIX)/lib/systemd/system
+
+.PHONY: install uninstall
+install: all ## into DESTDIR and PREFIX: programs, profiles, man pages, systemd unit
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man $(DESTDIR)$(UNIT_DIR) \
+		$(DESTDIR)$(PREFIX)/share/cubit/policies
+	install -m 755 $(addprefix $(BUILD)/bin/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin/
+	for p in $(wildcard policies/profiles/*.json); do \
+		install -m 644 $$p $(DESTDIR)$(PREFIX)/share/cubit/policies/ || exit 1; done
+	for m in $(MAN); do d=$(DESTDIR)$(PREFIX)/share/man/man$${m##*.}; install -d $$d && install -m 644 $$m $$d/ || exit 1; done
+	sed 's|@BINDIR@|$(PREFIX)/bin|' tools/systemd/cubitd.service > $(DESTDIR)$(UNIT_DIR)/cubitd.service
+
+uninstall: ## take away what install put there
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS)) $(DESTDIR)$(UNIT_DIR)/cubitd.service
+	rm -rf $(DESTDIR)$(PREFIX)/share/cubit
+	for m in $(MAN); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
+
+.PHONY: clean help
+clean: ## remove what was built (the downloaded test kernel stays: make distclean)
+	rm -rf $(filter-out build/vm,$(wildcard build/*)) compile_commands.json
+
+.PHONY: distclean
+distclean: ## remove everything that is not in git
+	rm -rf build compile_commands.json
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z_.-]+:.*## / { n = split($$1, t, " "); printf "  %-22s %s\n", t[1], $$2 }' $(MAKEFILE_LIST)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,23 @@
+#!/bin/bash
+# Build every fuzz target with libFuzzer and the sanitizers and run it for SECONDS on its corpus.
+# New inputs go to build/fuzz/NAME; a crash stops the run and leaves its input there, to be kept as a corpus file.
+# usage: tests/fuzz.sh SECONDS [NAME]
+set -eu
+cd "$(dirname "$0")/.."
+seconds=$1 only=${2:-}
+mkdir -p build/fuzz
+sources=$(printf '%s\n' runtime/base/*.c runtime/agent_proto.c policies/*.c)
+pkgs='jansson libseccomp'
+for target in tests/fuzz/*.c; do
+	name=$(basename "$target" .c)
+	[ -z "$only" ] || [ "$only" = "$name" ] || continue
+	mkdir -p "build/fuzz/$name"
+	existing=$(for f in $sources; do [ ! -e "$f" ] || echo "$f"; done)
+	# shellcheck disable=SC2046,SC2086  # lists of words
+	clang -std=gnu17 -D_GNU_SOURCE -I. -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+		-DCUBIT_VERSION='"fuzz"' $(pkg-config --cflags $pkgs) -o "build/fuzz/$name.bin" "$target" $existing \
+		$(pkg-config --libs $pkgs)
+	echo "fuzz: $name for $seconds s"
+	"build/fuzz/$name.bin" -max_total_time="$seconds" -print_final_stats=1 -rss_limit_mb=2048 \
+		-artifact_prefix="build/fuzz/$name/crash-" "build/fuzz/$name" "tests/fuzz/corpus/$name" 2>&1 | tail -n 12
+done
