@@ -1,0 +1,80 @@
+/*
+ * cubit: the command line.
+ *
+ * How it works
+ *
+ * One process, one thread, no daemon behind it yet: `cubit COMMAND` looks the command up in the table below, hands it
+ * the rest of the arguments and exits with what it returns. It runs with the privilege of whoever calls it, keeps
+ * nothing and writes to no file.
+ *
+ * `cubit doctor` finds out by trying, so most of what it does happens in children: each check is a fork of its own
+ * that may move into new namespaces, mount there, and die; what it found comes back in one write on a pipe.
+ *
+ *	cubit doctor                     the caller's privilege; prints
+ *	 └─ cubit doctor                 one check at a time, at most 15 seconds; dies with its namespaces and mounts
+ *	     └─ cubit doctor             some checks: a process in the namespaces or the cgroup under test,
+ *	                                 which ends as soon as the check's end of a pipe is closed
+ *
+ * The only thing a dying check does not undo is a cgroup; its name is known beforehand (cubit-doctor-PID), and the
+ * parent removes it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "tools/cubit/command.h"
+
+static const struct {
+	const char *name;
+	command_fn *run;
+	const char *help;
+} commands[] = {
+	{ "doctor", doctor_main, "say what this machine has and lacks for running Cubit" },
+};
+
+enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+static void print_help(FILE *to)
+{
+	(void)fprintf(to, "usage: cubit COMMAND [OPTION...]\n\ncommands:\n");
+	for (size_t i = 0; i < COMMANDS; i++)
+		(void)fprintf(to, "  %-12s %s\n", commands[i].name, commands[i].help);
+	(void)fprintf(to,
+		      "\noptions:\n"
+		      "  %-12s print this and exit; 'cubit COMMAND --help' says more about one\n"
+		      "  %-12s print the version and exit\n"
+		      "\nexit status: 0 done, and the answer is yes; 1 it could not be done, or the answer is no;\n"
+		      "2 the command line was wrong.\n",
+		      "--help", "--version");
+}
+
+/* What was printed must have arrived: a full disk behind `> file` is a failure, not a success. */
+static int flushed(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	perror("cubit: write to standard output");
+	return status == EXIT_YES ? EXIT_NO : status;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		print_help(stderr);
+		return EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0) {
+		print_help(stdout);
+		return flushed(EXIT_YES);
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		puts("cubit " CUBIT_VERSION);
+		return flushed(EXIT_YES);
+	}
+	for (size_t i = 0; i < COMMANDS; i++) {
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return flushed(commands[i].run(argc - 1, argv + 1));
+	}
+	(void)fprintf(stderr, "cubit: unknown %s '%s'; try 'cubit --help'\n", argv[1][0] == '-' ? "option" : "command",
+		      argv[1]);
+	return EXIT_USAGE;
+}
