@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 seconds=$1 only=${2:-}
 mkdir -p build/fuzz
-sources=$(printf '%s\n' runtime/base/*.c runtime/agent_proto.c policies/*.c)
+sources=$(printf '%s\n' runtime/base/*.c runtime/agent_proto.c policies/*.c policies/*.S)
 pkgs='jansson libseccomp'
 for target in tests/fuzz/*.c; do
 	name=$(basename "$target" .c)
