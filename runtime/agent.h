@@ -1,0 +1,65 @@
+/*
+ * The host's side of the agent protocol (agent_proto.h): requests to cubit-init, and what comes back.
+ *
+ * Runs in: front (for its sandboxes), cubit-sandbox, tests. Needs no privilege: a socket is all it uses. Sending does
+ * not block: a full socket is -EAGAIN, and the caller waits for POLLOUT. Whatever arrives is treated as hostile.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <sys/resource.h>
+
+#include "runtime/agent_proto.h"
+
+struct error;
+
+struct process_rlimit {
+	int resource; /* RLIMIT_* */
+	struct rlimit limit;
+};
+
+/* One program to run inside. All pointers borrowed for the call. */
+struct process_spec {
+	const char *const *argv; /* NULL-terminated; argv[0] is searched in PATH of env when it has no slash */
+	const char *const *env;  /* NULL-terminated, the whole environment; NULL: empty */
+	const char *cwd;         /* inside; NULL: "/" */
+	uint32_t uid, gid;       /* PROCESS_DEFAULT_ID: the sandbox's */
+	enum agent_stdio stdio;
+	uint16_t cols, rows; /* for AGENT_STDIO_PTY */
+	uint32_t umask;
+	const struct process_rlimit *rlimits;
+	size_t n_rlimits; /* at most AGENT_RLIMITS_MAX */
+};
+
+#define PROCESS_DEFAULT_ID UINT32_MAX
+
+/*
+ * Ask for a process. seq becomes its number; choose it unused. Answered by AGENT_STARTED or AGENT_REFUSED.
+ * Returns 0 or -errno: -EMSGSIZE when argv and env together are too long (FRAME_MAX_BYTES), -EAGAIN, -EPIPE.
+ */
+int agent_start(int sock, uint32_t seq, const struct process_spec *spec, struct error *err);
+
+/* The other requests: message is the struct of type, or NULL where it has none. */
+int agent_request(int sock, enum agent_message type, uint32_t seq, const void *message, struct error *err);
+
+/* Largest first: one of these is fine as static or heap memory, not on a small stack. */
+struct agent_event {
+	struct frame_header header;
+	union agent_any any; /* spans point into data */
+	int fds[FD_PASS_MAX];
+	size_t n_fds; /* owned by the holder of the event: agent_event_done() */
+	uint8_t data[FRAME_MAX_BYTES];
+};
+
+/*
+ * Take one message. flags: MSG_DONTWAIT or 0.
+ * Returns 1 with ret filled, 0 at end of file (the sandbox is gone), or -errno: -EAGAIN; -EPROTO for what an honest
+ * agent never sends: the caller then kills the sandbox.
+ */
+int agent_receive(int sock, struct agent_event *ret, int flags, struct error *err);
+
+/* Close descriptors that nobody took. */
+void agent_event_done(struct agent_event *e);
+
+/* REFUSED and FAILED as an error: "sandbox refused: <stage>: <object>: <strerror>". Returns -errno. */
+int agent_failure(const struct agent_failed *f, struct error *err);

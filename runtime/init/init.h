@@ -1,0 +1,123 @@
+/*
+ * cubit-init: what its files share. Runs in: pid 1 of a sandbox, and the children it forks. Single-threaded.
+ *
+ * No allocation and no stdio anywhere in this program: the tables below are all the memory there is.
+ */
+#pragma once
+
+#include <linux/filter.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "runtime/agent_proto.h"
+
+enum {
+	INIT_SOCKET = 3, /* the agent socket, put there before exec */
+	INIT_FILTER_MAX = 4096, /* BPF_MAXINSNS */
+	INIT_PROCS_MAX = 128,
+};
+
+enum proc_state { PROC_FREE, PROC_RUNNING, PROC_ENDED };
+
+/* One process started for the host. */
+struct proc {
+	enum proc_state state;
+	bool is_helper; /* a file or connect call: its end is not reported, it reports by itself */
+	uint32_t seq;
+	pid_t pid;
+	int fds[3]; /* host ends, kept only with AGENT_SETUP_SURVIVE; -1 otherwise. fds[0] alone for a PTY */
+	bool is_pty;
+	struct agent_started started;
+	struct agent_exited exited;
+};
+
+struct init {
+	struct agent_setup setup; /* filter points into `filter` */
+	struct sock_filter filter[INIT_FILTER_MAX];
+	uint16_t filter_len;
+	struct proc procs[INIT_PROCS_MAX];
+	uint8_t in[FRAME_MAX_BYTES];
+	uint8_t out[FRAME_MAX_BYTES];
+};
+
+/* ---- setup.c ---- */
+
+/* Why something could not be done: goes out as FAILED or REFUSED. */
+struct failure {
+	enum agent_stage stage;
+	int code; /* positive errno */
+	char object[256];
+};
+
+/* Record errno and the object; always returns -1. */
+int fail(struct failure *f, enum agent_stage stage, const char *object);
+
+/*
+ * Build the sandbox from inside, in the order of enum agent_stage, ending unprivileged.
+ * fds: root mount, dev mount; both are consumed. Returns 0 or -1 with f filled.
+ */
+int setup_sandbox(const struct init *in, const int fds[2], struct failure *f);
+
+/* ---- restrict.c ---- */
+
+/* What a process inside is allowed to be. */
+struct identity {
+	uint32_t uid, gid;
+	uint64_t caps; /* it keeps these, and only as uid 0 */
+};
+
+/* Make uid/gid UINT32_MAX the default; refuse uid or gid 0 without AGENT_SETUP_ROOT. 0 or -1 with errno EPERM. */
+int identity_resolve(const struct init *in, uint32_t uid, uint32_t gid, struct identity *ret);
+
+/* Shrink pid 1 itself after the set-up: to what an agent needs. */
+int restrict_agent(const struct agent_setup *setup, struct failure *f);
+
+/*
+ * The one function that turns a forked child into a payload: signals, identity, capabilities, working directory,
+ * descriptors. Every process a host asks for passes through it, the first and all later ones.
+ */
+int restrict_identity(const struct identity *id, const char *cwd, struct failure *f);
+
+/* Install the sandbox's filter: last before exec. */
+int restrict_filter(const struct init *in, struct failure *f);
+
+/* ---- process.c ---- */
+
+struct proc *proc_new(struct init *in, uint32_t seq);
+struct proc *proc_find(struct init *in, uint32_t seq);
+struct proc *proc_by_pid(struct init *in, pid_t pid);
+void proc_release(struct proc *p);
+
+/* Start what START asks for, answer STARTED or REFUSED. */
+void process_start(struct init *in, uint32_t seq, const struct agent_start *start);
+
+/* Tell the host about a process again (ATTACH). */
+void process_announce(struct init *in, const struct proc *p);
+
+/* Take every dead child; report the ends of processes. Returns whether anything was reaped. */
+void process_reap(struct init *in);
+
+void process_signal(struct init *in, uint32_t seq, const struct agent_signal *s);
+void process_resize(struct init *in, uint32_t seq, const struct agent_resize *r);
+void process_close_stdin(struct init *in, uint32_t seq);
+
+/* REPORT: a probe process reads what the kernel says of it. */
+void process_report(struct init *in, uint32_t seq);
+
+/* ---- file.c, connect.c: each call is a forked child with the caller's identity ---- */
+
+void file_call(struct init *in, uint32_t seq, const struct agent_file *file);
+void connect_call(struct init *in, uint32_t seq, const struct agent_connect *c);
+
+/* ---- main.c ---- */
+
+/* Send one message; a peer that is gone ends the sandbox unless it is to survive, so there is nothing to return. */
+void reply(struct init *in, enum agent_message type, uint32_t seq, const void *message, const int *fds, size_t n_fds);
+void reply_refused(struct init *in, uint32_t seq, const struct failure *f);
+
+/*
+ * Fork a helper for a call. In the child: identity taken, returns 0. In pid 1: returns 1, or -1 after REFUSED was
+ * sent. The child ends with _exit.
+ */
+int helper_fork(struct init *in, uint32_t seq, uint32_t uid, uint32_t gid);

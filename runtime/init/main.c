@@ -1,0 +1,254 @@
+/*
+ * cubit-init: pid 1 of every sandbox, and the host's agent inside.
+ *
+ * How it works
+ *
+ *   monitor --clone3--> child --execveat(sealed memfd)--> cubit-init (pid 1, uid 0 inside = nobody outside)
+ *                                                            |  SETUP: attach root, /proc, /dev; pivot; drop
+ *                                                            |  serve the agent socket (descriptor 3)
+ *                                                            +-- payload   uid 1000, no capability, filter, rlimits
+ *                                                            +-- helper    one file call or connect, then exits
+ *
+ * It starts with every capability of the sandbox's own user namespace and no mapping it could abuse outside; it uses
+ * them for the set-up (setup.c) and gives up all but those an agent needs (restrict.c): change identity for a
+ * child, signal it. Everything it starts passes through one function that restricts it further.
+ *
+ * Descriptors: 0, 1, 2 are the sandbox's /dev/null; 3 is the agent socket, close-on-exec, the only way in or out;
+ * a signalfd; host ends of pipes only for sandboxes that outlive their peer.
+ *
+ * Who outlives whom: when pid 1 ends, the kernel kills the whole pid namespace. When the socket's peer ends, pid 1
+ * ends, unless the sandbox was made to survive (a cube, handed to the next front).
+ *
+ *   USER     PID  COMMAND                         as seen from outside
+ *   1879048192  812  cubit-init
+ *   1879049192  813   \_ python3 /work/main.py
+ *
+ * Exit status of pid 1: 0 the peer went away, 1 the set-up failed (and FAILED was sent).
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/init/init.h"
+
+static struct init the_init;
+
+int fail(struct failure *f, enum agent_stage stage, const char *object)
+{
+	f->stage = stage;
+	f->code = errno;
+	(void)strncpy(f->object, object, sizeof(f->object) - 1);
+	f->object[sizeof(f->object) - 1] = '\0';
+	return -1;
+}
+
+void reply(struct init *in, enum agent_message type, uint32_t seq, const void *message, const int *fds, size_t n_fds)
+{
+	struct frame_writer w;
+
+	if (agent_encode(&w, in->out, sizeof(in->out), type, seq, message, NULL) == 0)
+		(void)frame_send(INIT_SOCKET, &w, fds, n_fds, 0, NULL); /* a peer that is gone shows as end of file */
+}
+
+static void reply_failure(struct init *in, enum agent_message type, uint32_t seq, const struct failure *f)
+{
+	struct agent_failed m = { .stage = f->stage, .code = (uint32_t)f->code };
+
+	memcpy(m.object, f->object, sizeof(m.object));
+	reply(in, type, seq, &m, NULL, 0);
+}
+
+void reply_refused(struct init *in, uint32_t seq, const struct failure *f)
+{
+	reply_failure(in, AGENT_REFUSED, seq, f);
+}
+
+int helper_fork(struct init *in, uint32_t seq, uint32_t uid, uint32_t gid)
+{
+	struct failure f = { .stage = AGENT_STAGE_NONE };
+	struct identity id;
+	struct proc *p;
+	pid_t pid;
+
+	if (identity_resolve(in, uid, gid, &id) < 0) {
+		(void)fail(&f, AGENT_STAGE_CREDENTIALS, "uid or gid 0");
+		reply_refused(in, seq, &f);
+		return -1;
+	}
+	p = proc_new(in, seq);
+	pid = p ? fork() : -1;
+	if (pid == 0) {
+		if (restrict_identity(&id, "/", &f) < 0) {
+			reply_refused(in, seq, &f);
+			_exit(1);
+		}
+		return 0;
+	}
+	if (pid < 0) {
+		(void)fail(&f, AGENT_STAGE_FORK, "helper");
+		if (p)
+			proc_release(p);
+		reply_refused(in, seq, &f);
+		return -1;
+	}
+	p->pid = pid;
+	p->is_helper = true;
+	return 1;
+}
+
+/* Receive the first message: it must be SETUP with the two mounts. */
+static int receive_setup(struct init *in, int fds[2], struct failure *f)
+{
+	struct frame_header h;
+	static union agent_any m;
+	size_t n_fds = 2;
+	ssize_t n = frame_recv(INIT_SOCKET, in->in, sizeof(in->in), fds, &n_fds, 0, NULL);
+
+	if (n <= 0) {
+		errno = n < 0 ? (int)-n : ECONNRESET;
+		return fail(f, AGENT_STAGE_RECEIVE, "SETUP");
+	}
+	errno = EPROTO;
+	if (agent_decode(in->in, (size_t)n, &h, &m, NULL) < 0 || h.type != AGENT_SETUP || n_fds != 2 ||
+	    m.setup.filter.size % sizeof(struct sock_filter) != 0 || m.setup.filter.size > sizeof(in->filter))
+		return fail(f, AGENT_STAGE_RECEIVE, "SETUP");
+	in->setup = m.setup;
+	in->filter_len = (uint16_t)(m.setup.filter.size / sizeof(struct sock_filter));
+	memcpy(in->filter, m.setup.filter.data, m.setup.filter.size);
+	return 0;
+}
+
+static void reply_ready(struct init *in, uint32_t seq)
+{
+	struct agent_ready ready = { .is_probe = 0, .uid = in->setup.uid, .gid = in->setup.gid };
+
+	reply(in, AGENT_READY, seq, &ready, NULL, 0);
+}
+
+static void attach(struct init *in, uint32_t seq)
+{
+	reply_ready(in, seq);
+	for (size_t i = 0; i < INIT_PROCS_MAX; i++) {
+		const struct proc *p = &in->procs[i];
+
+		if (p->state != PROC_FREE && !p->is_helper)
+			process_announce(in, p);
+	}
+}
+
+static void acknowledge(struct init *in, uint32_t seq)
+{
+	struct proc *p = proc_find(in, seq);
+
+	if (p && p->state == PROC_ENDED)
+		proc_release(p);
+}
+
+static void refuse_message(struct init *in, uint32_t seq)
+{
+	struct failure f = { .stage = AGENT_STAGE_REQUEST, .code = EPROTO, .object = "message" };
+
+	reply_refused(in, seq, &f);
+}
+
+/* One message from the host. Returns false when the peer is gone. */
+static bool serve_message(struct init *in)
+{
+	static union agent_any m;
+	struct frame_header h = { .seq = 0 };
+	ssize_t n = frame_recv(INIT_SOCKET, in->in, sizeof(in->in), NULL, NULL, MSG_DONTWAIT, NULL);
+
+	if (n == -EAGAIN)
+		return true;
+	if (n == 0 || n == -ECONNRESET)
+		return false;
+	if (n < 0 || agent_decode(in->in, (size_t)n, &h, &m, NULL) < 0) {
+		refuse_message(in, h.seq);
+		return true;
+	}
+	switch (h.type) {
+	case AGENT_START:
+		process_start(in, h.seq, &m.start);
+		break;
+	case AGENT_SIGNAL:
+		process_signal(in, h.seq, &m.signal);
+		break;
+	case AGENT_RESIZE:
+		process_resize(in, h.seq, &m.resize);
+		break;
+	case AGENT_CLOSE_STDIN:
+		process_close_stdin(in, h.seq);
+		break;
+	case AGENT_FILE:
+		file_call(in, h.seq, &m.file);
+		break;
+	case AGENT_CONNECT:
+		connect_call(in, h.seq, &m.connect);
+		break;
+	case AGENT_REPORT:
+		process_report(in, h.seq);
+		break;
+	case AGENT_ATTACH:
+		attach(in, h.seq);
+		break;
+	case AGENT_ACK:
+		acknowledge(in, h.seq);
+		break;
+	default:
+		refuse_message(in, h.seq);
+	}
+	return true;
+}
+
+/* Serve until the peer is gone; then end, or wait for the next one when made to survive. */
+static void serve(struct init *in, int signal_fd)
+{
+	struct pollfd fds[2] = { { .fd = INIT_SOCKET, .events = POLLIN }, { .fd = signal_fd, .events = POLLIN } };
+
+	for (;;) {
+		struct signalfd_siginfo si;
+
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return;
+		/* ends before requests: a START may need the table slot that an end frees */
+		if (fds[1].revents && read(signal_fd, &si, sizeof(si)) > 0)
+			process_reap(in);
+		if (fds[0].revents && !serve_message(in)) {
+			if (!(in->setup.flags & AGENT_SETUP_SURVIVE))
+				return;
+			/* The monitor keeps a copy of the other end, so this is the end of it as well; its next
+			 * life finds us by the control group and may only kill. Reap until then. */
+			fds[0].fd = -1;
+		}
+	}
+}
+
+int main(void)
+{
+	struct init *in = &the_init;
+	struct failure f = { .stage = AGENT_STAGE_NONE };
+	int fds[2] = { -1, -1 }, signal_fd;
+	sigset_t set;
+
+	/* Until the sandbox is closed nobody may look into this process. */
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGCHLD);
+	(void)sigprocmask(SIG_SETMASK, &set, NULL);
+	signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signal_fd < 0 || receive_setup(in, fds, &f) < 0 || setup_sandbox(in, fds, &f) < 0) {
+		if (f.stage == AGENT_STAGE_NONE)
+			(void)fail(&f, AGENT_STAGE_RECEIVE, "signalfd");
+		reply_failure(in, AGENT_FAILED, 0, &f);
+		return 1;
+	}
+	reply_ready(in, 0);
+	serve(in, signal_fd);
+	return 0;
+}

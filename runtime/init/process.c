@@ -1,0 +1,528 @@
+/*
+ * Processes for the host: start with pipes or a terminal, signal, resize, reap.
+ *
+ * A payload is started with vfork(2): pid 1 is suspended until exec or _exit, the child writes its failure straight
+ * into our memory, and no page table is copied. Nothing inside can touch the child meanwhile: like pid 1 it is not
+ * dumpable, so ptrace(2) and /proc refuse it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/base/fd.h"
+#include "runtime/init/init.h"
+
+enum { ARGS_MAX = 4096, STATUS_BYTES = 8192 };
+
+struct proc *proc_new(struct init *in, uint32_t seq)
+{
+	for (size_t i = 0; i < INIT_PROCS_MAX; i++) {
+		struct proc *p = &in->procs[i];
+
+		if (p->state != PROC_FREE)
+			continue;
+		*p = (struct proc){ .state = PROC_RUNNING, .seq = seq, .fds = { -1, -1, -1 } };
+		return p;
+	}
+	errno = EAGAIN;
+	return NULL;
+}
+
+struct proc *proc_find(struct init *in, uint32_t seq)
+{
+	for (size_t i = 0; i < INIT_PROCS_MAX; i++) {
+		struct proc *p = &in->procs[i];
+
+		if (p->state != PROC_FREE && !p->is_helper && p->seq == seq)
+			return p;
+	}
+	errno = ESRCH;
+	return NULL;
+}
+
+struct proc *proc_by_pid(struct init *in, pid_t pid)
+{
+	for (size_t i = 0; i < INIT_PROCS_MAX; i++) {
+		if (in->procs[i].state == PROC_RUNNING && in->procs[i].pid == pid)
+			return &in->procs[i];
+	}
+	return NULL;
+}
+
+void proc_release(struct proc *p)
+{
+	for (size_t i = 0; i < 3; i++)
+		fd_close(&p->fds[i]);
+	p->state = PROC_FREE;
+}
+
+/* ---- standard descriptors ---- */
+
+struct stdio {
+	int child[3]; /* what becomes 0, 1, 2; for a PTY all three are the same descriptor in child[0] */
+	int host[3];
+};
+
+static void stdio_done(struct stdio *s)
+{
+	for (size_t i = 0; i < 3; i++) {
+		fd_close(&s->child[i]);
+		fd_close(&s->host[i]);
+	}
+}
+
+/* The terminal belongs to the identity that will use it: devpts takes the owner from the opener's fsuid. */
+static int open_pty(struct stdio *s, const struct identity *id, const struct agent_start *start)
+{
+	struct winsize size = { .ws_col = start->cols, .ws_row = start->rows };
+	int unlock = 0;
+
+	(void)setfsuid(id->uid);
+	s->host[0] = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	(void)setfsuid(0);
+	if (s->host[0] < 0 || ioctl(s->host[0], TIOCSPTLCK, &unlock) < 0)
+		return -1;
+	s->child[0] = ioctl(s->host[0], TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (s->child[0] < 0 || (size.ws_col && ioctl(s->host[0], TIOCSWINSZ, &size) < 0))
+		return -1;
+	return 0;
+}
+
+static int open_pipes(struct stdio *s, bool has_stdin)
+{
+	for (int i = 0; i < 3; i++) {
+		int p[2];
+
+		if (i == 0 && !has_stdin) {
+			s->child[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+			if (s->child[0] < 0)
+				return -1;
+			continue;
+		}
+		if (pipe2(p, O_CLOEXEC) < 0)
+			return -1;
+		s->child[i] = p[i == 0 ? 0 : 1];
+		s->host[i] = p[i == 0 ? 1 : 0];
+	}
+	return 0;
+}
+
+static int stdio_open(struct stdio *s, const struct identity *id, const struct agent_start *start)
+{
+	*s = (struct stdio){ .child = { -1, -1, -1 }, .host = { -1, -1, -1 } };
+	if (start->stdio == AGENT_STDIO_PTY)
+		return open_pty(s, id, start);
+	return open_pipes(s, start->stdio != AGENT_STDIO_NO_STDIN);
+}
+
+/* In the child: put them in place. A new session always (terminal injection), the terminal as its controlling one. */
+static int stdio_take(const struct stdio *s, bool is_pty, struct failure *f)
+{
+	if (setsid() < 0)
+		return fail(f, AGENT_STAGE_SESSION, "setsid");
+	for (int i = 0; i < 3; i++) {
+		if (dup2(is_pty ? s->child[0] : s->child[i], i) < 0)
+			return fail(f, AGENT_STAGE_STDIO, "dup2");
+	}
+	if (is_pty && ioctl(0, TIOCSCTTY, 0) < 0)
+		return fail(f, AGENT_STAGE_STDIO, "controlling terminal");
+	return 0;
+}
+
+/* ---- starting ---- */
+
+static int set_rlimits(const struct span *packed, struct failure *f)
+{
+	struct frame_reader r = { .data = packed->data, .size = packed->size };
+
+	while (r.at < r.size) {
+		uint32_t resource = frame_get_u32(&r);
+		struct rlimit l = { .rlim_cur = frame_get_u64(&r), .rlim_max = frame_get_u64(&r) };
+
+		if (r.is_bad || setrlimit((int)resource, &l) < 0)
+			return fail(f, AGENT_STAGE_RLIMIT, "setrlimit");
+	}
+	return 0;
+}
+
+/* Strings of a span as a NULL-terminated vector; -1 when there are too many. */
+static int unpack(const struct span *s, const char *ret[ARGS_MAX])
+{
+	size_t n = 0;
+
+	for (const char *p = span_next(s, NULL); p; p = span_next(s, p)) {
+		if (n == ARGS_MAX - 1) {
+			errno = E2BIG;
+			return -1;
+		}
+		ret[n++] = p;
+	}
+	ret[n] = NULL;
+	return 0;
+}
+
+static const char *find_path(const char *const env[])
+{
+	for (; *env; env++) {
+		if (strncmp(*env, "PATH=", 5) == 0)
+			return *env + 5;
+	}
+	return "/usr/local/bin:/usr/bin:/bin";
+}
+
+/* execvp(3) with the payload's own PATH; the errno that says most wins. */
+static void exec_search(const char *const argv[], const char *const env[])
+{
+	const char *path = find_path(env);
+	int code = ENOENT;
+	char file[4096];
+
+	if (strchr(argv[0], '/')) {
+		(void)execve(argv[0], (char **)(uintptr_t)argv, (char **)(uintptr_t)env);
+		return;
+	}
+	while (*path) {
+		size_t n = strcspn(path, ":");
+		int m = snprintf(file, sizeof(file), "%.*s/%s", (int)n, path, argv[0]);
+
+		if (m > 0 && (size_t)m < sizeof(file)) {
+			(void)execve(file, (char **)(uintptr_t)argv, (char **)(uintptr_t)env);
+			if (errno != ENOENT && errno != ENOTDIR)
+				code = errno;
+		}
+		path += n + (path[n] == ':');
+	}
+	errno = code;
+}
+
+static const char *start_argv[ARGS_MAX], *start_env[ARGS_MAX];
+
+/* In the child, from fork to exec. The order is the policy; each step says why in restrict.c. */
+static void become_payload(const struct init *in, const struct agent_start *start, const struct identity *id,
+			   const struct stdio *s, struct failure *f)
+{
+	if (stdio_take(s, start->stdio == AGENT_STDIO_PTY, f) < 0)
+		return;
+	if (set_rlimits(&start->rlimits, f) < 0)
+		return;
+	(void)umask(start->umask);
+	if (restrict_identity(id, start->cwd, f) < 0)
+		return;
+	/* the net below all O_CLOEXEC: nothing but 0, 1, 2 survives exec. UNSHARE would copy, CLOEXEC marks */
+	if (syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) < 0) {
+		(void)fail(f, AGENT_STAGE_STDIO, "close_range");
+		return;
+	}
+	if (restrict_filter(in, f) < 0)
+		return;
+	exec_search(start_argv, start_env);
+	(void)fail(f, AGENT_STAGE_EXEC, start_argv[0]);
+}
+
+/* vfork in a function of its own: only what is passed in is touched by the child. */
+static __attribute__((noinline)) pid_t spawn(const struct init *in, const struct agent_start *start,
+					     const struct identity *id, const struct stdio *s, struct failure *f)
+{
+	pid_t pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork): see the head of this file */
+
+	if (pid == 0) {
+		become_payload(in, start, id, s, f);
+		_exit(127);
+	}
+	return pid;
+}
+
+static int proc_fds(const struct proc *p, int ret[3], const int host[3])
+{
+	int n = 0;
+
+	for (size_t i = 0; i < 3; i++) {
+		if (host[i] >= 0)
+			ret[n++] = host[i];
+	}
+	(void)p;
+	return n;
+}
+
+static void keep_or_drop(const struct init *in, struct proc *p, struct stdio *s)
+{
+	if (!(in->setup.flags & AGENT_SETUP_SURVIVE))
+		return;
+	for (size_t i = 0; i < 3; i++)
+		p->fds[i] = fd_take(&s->host[i]);
+}
+
+void process_start(struct init *in, uint32_t seq, const struct agent_start *start)
+{
+	struct failure f = { .stage = AGENT_STAGE_NONE };
+	struct stdio s = { .child = { -1, -1, -1 }, .host = { -1, -1, -1 } };
+	struct proc *p = NULL;
+	struct identity id;
+	int fds[3];
+
+	if (proc_find(in, seq)) {
+		errno = EEXIST;
+		(void)fail(&f, AGENT_STAGE_REQUEST, "process number");
+	} else if (identity_resolve(in, start->uid, start->gid, &id) < 0) {
+		(void)fail(&f, AGENT_STAGE_CREDENTIALS, "uid or gid 0");
+	} else if (unpack(&start->argv, start_argv) < 0 || unpack(&start->env, start_env) < 0) {
+		(void)fail(&f, AGENT_STAGE_REQUEST, "argv or env");
+	} else if (!start_argv[0]) {
+		errno = EINVAL;
+		(void)fail(&f, AGENT_STAGE_REQUEST, "argv");
+	} else if (!(p = proc_new(in, seq))) {
+		(void)fail(&f, AGENT_STAGE_FORK, "process table");
+	} else if (stdio_open(&s, &id, start) < 0) {
+		(void)fail(&f, AGENT_STAGE_STDIO, "descriptors");
+	} else {
+		p->is_pty = start->stdio == AGENT_STDIO_PTY;
+		p->pid = spawn(in, start, &id, &s, &f);
+		if (p->pid < 0)
+			(void)fail(&f, AGENT_STAGE_FORK, start_argv[0]);
+	}
+	if (f.stage != AGENT_STAGE_NONE) {
+		if (p && p->pid > 0)
+			(void)waitpid(p->pid, NULL, 0); /* it has just called _exit */
+		if (p)
+			proc_release(p);
+		stdio_done(&s);
+		reply_refused(in, seq, &f);
+		return;
+	}
+	p->started = (struct agent_started){ .pid_inside = (uint32_t)p->pid, .at_ns = clock_now_ns() };
+	reply(in, AGENT_STARTED, seq, &p->started, fds, (size_t)proc_fds(p, fds, s.host));
+	keep_or_drop(in, p, &s);
+	stdio_done(&s);
+}
+
+void process_announce(struct init *in, const struct proc *p)
+{
+	int fds[3], n = proc_fds(p, fds, p->fds);
+
+	reply(in, AGENT_STARTED, p->seq, &p->started, fds, (size_t)n);
+	if (p->state == PROC_ENDED)
+		reply(in, AGENT_EXITED, p->seq, &p->exited, NULL, 0);
+}
+
+/* ---- ends ---- */
+
+static uint64_t timeval_ns(const struct timeval *tv)
+{
+	return (uint64_t)tv->tv_sec * NS_PER_S + (uint64_t)tv->tv_usec * NS_PER_US;
+}
+
+static void ended(struct init *in, struct proc *p, int status, const struct rusage *ru)
+{
+	if (p->is_helper) {
+		struct failure f = { .stage = AGENT_STAGE_REQUEST, .code = EIO, .object = "helper died" };
+
+		if (WIFSIGNALED(status)) /* otherwise it has answered by itself */
+			reply_refused(in, p->seq, &f);
+		proc_release(p);
+		return;
+	}
+	p->exited = (struct agent_exited){
+		.wait_status = (uint32_t)status,
+		.at_ns = clock_now_ns(),
+		.user_ns = timeval_ns(&ru->ru_utime),
+		.system_ns = timeval_ns(&ru->ru_stime),
+		.max_rss_bytes = (uint64_t)ru->ru_maxrss * 1024,
+	};
+	p->state = PROC_ENDED;
+	reply(in, AGENT_EXITED, p->seq, &p->exited, NULL, 0);
+	if (!(in->setup.flags & AGENT_SETUP_SURVIVE))
+		proc_release(p); /* nobody will come and ask again */
+}
+
+void process_reap(struct init *in)
+{
+	struct rusage ru;
+	int status;
+	pid_t pid;
+
+	while ((pid = wait4(-1, &status, WNOHANG, &ru)) > 0) {
+		struct proc *p = proc_by_pid(in, pid);
+
+		if (p) /* the rest were orphans: reaping them is what pid 1 is for */
+			ended(in, p, status, &ru);
+	}
+}
+
+void process_signal(struct init *in, uint32_t seq, const struct agent_signal *s)
+{
+	struct failure f = { .stage = AGENT_STAGE_NONE };
+	struct proc *p = s->proc ? proc_find(in, s->proc) : NULL;
+	int r;
+
+	if (s->proc && !p) {
+		(void)fail(&f, AGENT_STAGE_REQUEST, "no such process");
+		reply_refused(in, seq, &f);
+		return;
+	}
+	if (!p) {
+		r = kill(-1, (int)s->signo); /* all but ourselves, kill(2) */
+	} else if (p->state == PROC_ENDED) {
+		r = 0;
+	} else {
+		r = kill(-p->pid, (int)s->signo);
+		if (r < 0 && errno == ESRCH)
+			r = kill(p->pid, (int)s->signo);
+	}
+	if (r < 0 && errno != ESRCH) {
+		(void)fail(&f, AGENT_STAGE_REQUEST, "kill");
+		reply_refused(in, seq, &f);
+		return;
+	}
+	reply(in, AGENT_DONE, seq, NULL, NULL, 0);
+}
+
+/* The host holds the master; without a copy here the size is set through the process's own terminal. */
+void process_resize(struct init *in, uint32_t seq, const struct agent_resize *r)
+{
+	struct winsize size = { .ws_col = r->cols, .ws_row = r->rows };
+	struct failure f = { .stage = AGENT_STAGE_NONE };
+	const struct proc *p = proc_find(in, r->proc);
+
+	if (!p || !p->is_pty || p->fds[0] < 0) {
+		errno = p ? ENOTTY : ESRCH;
+		(void)fail(&f, AGENT_STAGE_REQUEST, "no terminal kept for this process");
+		reply_refused(in, seq, &f);
+		return;
+	}
+	if (ioctl(p->fds[0], TIOCSWINSZ, &size) < 0) {
+		(void)fail(&f, AGENT_STAGE_REQUEST, "resize");
+		reply_refused(in, seq, &f);
+		return;
+	}
+	reply(in, AGENT_DONE, seq, NULL, NULL, 0);
+}
+
+void process_close_stdin(struct init *in, uint32_t seq)
+{
+	struct failure f = { .stage = AGENT_STAGE_NONE };
+	struct proc *p = proc_find(in, seq);
+
+	if (!p || p->is_pty) {
+		errno = p ? ENOTTY : ESRCH;
+		(void)fail(&f, AGENT_STAGE_REQUEST, "no standard input kept for this process");
+		reply_refused(in, seq, &f);
+		return;
+	}
+	fd_close(&p->fds[0]);
+	reply(in, AGENT_DONE, seq, NULL, NULL, 0);
+}
+
+/* ---- self-report ---- */
+
+static uint64_t status_number(const char *text, const char *key, int base)
+{
+	const char *p = strstr(text, key);
+	uint64_t v = 0;
+
+	if (!p)
+		return UINT64_MAX;
+	for (p += strlen(key); *p == ' ' || *p == '\t';)
+		p++;
+	for (; *p; p++) {
+		int digit = *p >= '0' && *p <= '9' ? *p - '0' : *p >= 'a' && *p <= 'f' ? *p - 'a' + 10 : 99;
+
+		if (digit >= base)
+			break;
+		v = v * (uint64_t)base + (uint64_t)digit;
+	}
+	return v;
+}
+
+static void copy_line(char *ret, size_t room, const char *text, const char *key)
+{
+	const char *p = strstr(text, key);
+	size_t used = strnlen(ret, room), n;
+
+	if (!p)
+		return;
+	n = strcspn(p, "\n");
+	if (used + n + 2 > room)
+		return;
+	memcpy(ret + used, p, n);
+	ret[used + n] = '\n';
+	ret[used + n + 1] = '\0';
+}
+
+static size_t read_own(const char *path, char *ret, size_t room)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, ret, room - 1);
+
+	fd_close(&fd);
+	ret[n > 0 ? n : 0] = '\0';
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* In the probe: what /proc says of a process that went through all a payload goes through. */
+static void fill_report(struct agent_ready *ready)
+{
+	static char text[STATUS_BYTES];
+
+	(void)read_own("/proc/self/status", text, sizeof(text));
+	*ready = (struct agent_ready){
+		.is_probe = 1,
+		.seccomp = (uint32_t)status_number(text, "\nSeccomp:", 10),
+		.no_new_privs = (uint32_t)status_number(text, "\nNoNewPrivs:", 10),
+		.cap_eff = status_number(text, "\nCapEff:", 16),
+		.cap_prm = status_number(text, "\nCapPrm:", 16),
+		.cap_bnd = status_number(text, "\nCapBnd:", 16),
+		.uid = (uint32_t)status_number(text, "\nUid:", 10),
+		.gid = (uint32_t)status_number(text, "\nGid:", 10),
+	};
+	copy_line(ready->speculation, sizeof(ready->speculation), text, "Speculation_Store_Bypass:");
+	copy_line(ready->speculation, sizeof(ready->speculation), text, "SpeculationIndirectBranch:");
+	(void)read_own("/proc/self/uid_map", ready->uid_map, sizeof(ready->uid_map));
+}
+
+void process_report(struct init *in, uint32_t seq)
+{
+	struct failure f = { .stage = AGENT_STAGE_NONE };
+	struct agent_ready ready = { .is_probe = 0 };
+	struct identity id;
+	int p[2];
+	pid_t pid;
+	ssize_t n;
+
+	(void)identity_resolve(in, UINT32_MAX, UINT32_MAX, &id); /* the default identity always resolves */
+	if (pipe2(p, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
+		(void)fail(&f, AGENT_STAGE_FORK, "probe");
+		reply_refused(in, seq, &f);
+		return;
+	}
+	if (pid == 0) {
+		if (restrict_identity(&id, "/", &f) < 0 || restrict_filter(in, &f) < 0)
+			_exit(1);
+		/* readable again after the identity changed, as any exec would make it */
+		(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+		fill_report(&ready);
+		_exit(write(p[1], &ready, sizeof(ready)) == (ssize_t)sizeof(ready) ? 0 : 1);
+	}
+	fd_close(&p[1]);
+	n = read(p[0], &ready, sizeof(ready)); /* below PIPE_BUF: whole or nothing */
+	fd_close(&p[0]);
+	(void)waitpid(pid, NULL, 0);
+	if (n != (ssize_t)sizeof(ready)) {
+		errno = EIO;
+		(void)fail(&f, AGENT_STAGE_SECCOMP, "probe");
+		reply_refused(in, seq, &f);
+		return;
+	}
+	reply(in, AGENT_READY, seq, &ready, NULL, 0);
+}

@@ -1,0 +1,127 @@
+/*
+ * Giving up privileges: pid 1 after the set-up, and every process it starts.
+ *
+ * The raw system calls change identity: libc's wrappers would involve threads that do not exist, nptl(7).
+ */
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/init/init.h"
+
+#define CAP_BIT(c) (1ULL << (c))
+
+/* What an agent needs: take a child's identity, empty its capability sets, signal it. */
+#define AGENT_CAPS (CAP_BIT(CAP_SETUID) | CAP_BIT(CAP_SETGID) | CAP_BIT(CAP_SETPCAP) | CAP_BIT(CAP_KILL))
+
+static int set_caps(uint64_t effective, uint64_t permitted)
+{
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct d[2] = {
+		{ .effective = (uint32_t)effective, .permitted = (uint32_t)permitted },
+		{ .effective = (uint32_t)(effective >> 32), .permitted = (uint32_t)(permitted >> 32) },
+	};
+
+	return (int)syscall(SYS_capset, &h, d);
+}
+
+/* Shrink the bounding set to keep; EINVAL is the first number this kernel does not know. */
+static int shrink_bounding_set(uint64_t keep)
+{
+	for (int cap = 0; cap < 64; cap++) {
+		if (keep & CAP_BIT(cap))
+			continue;
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return errno == EINVAL ? 0 : -1;
+	}
+	return 0;
+}
+
+int identity_resolve(const struct init *in, uint32_t uid, uint32_t gid, struct identity *ret)
+{
+	*ret = (struct identity){
+		.uid = uid == UINT32_MAX ? in->setup.uid : uid,
+		.gid = gid == UINT32_MAX ? in->setup.gid : gid,
+	};
+	if (!(in->setup.flags & AGENT_SETUP_ROOT) && (ret->uid == 0 || ret->gid == 0)) {
+		errno = EPERM;
+		return -1;
+	}
+	ret->caps = ret->uid == 0 ? in->setup.caps : 0;
+	return 0;
+}
+
+int restrict_agent(const struct agent_setup *setup, struct failure *f)
+{
+	uint64_t caps = AGENT_CAPS | setup->caps;
+	/* setgroups(2) was denied for sandboxes without root, and the monitor has no supplementary groups */
+	bool may_setgroups = setup->flags & AGENT_SETUP_ROOT;
+
+	if (may_setgroups && syscall(SYS_setgroups, 0, NULL) < 0)
+		return fail(f, AGENT_STAGE_DROP, "supplementary groups");
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return fail(f, AGENT_STAGE_DROP, "no_new_privs");
+	if (shrink_bounding_set(caps) < 0)
+		return fail(f, AGENT_STAGE_DROP, "bounding set");
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+		return fail(f, AGENT_STAGE_DROP, "ambient set");
+	if (set_caps(caps, caps) < 0)
+		return fail(f, AGENT_STAGE_DROP, "capabilities");
+	return 0;
+}
+
+static void default_signals(void)
+{
+	struct sigaction sa = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	for (int s = 1; s < NSIG; s++)
+		(void)sigaction(s, &sa, NULL); /* EINVAL for KILL, STOP and libc's own */
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+int restrict_identity(const struct identity *id, const char *cwd, struct failure *f)
+{
+	char where[4200];
+
+	default_signals();
+	if (shrink_bounding_set(id->caps) < 0)
+		return fail(f, AGENT_STAGE_CAPABILITIES, "bounding set");
+	/* gid before uid: a uid without capabilities could not change its gid any more */
+	if (syscall(SYS_setresgid, id->gid, id->gid, id->gid) < 0)
+		return fail(f, AGENT_STAGE_CREDENTIALS, "gid");
+	if (syscall(SYS_setresuid, id->uid, id->uid, id->uid) < 0)
+		return fail(f, AGENT_STAGE_CREDENTIALS, "uid");
+	if (set_caps(id->caps, id->caps) < 0)
+		return fail(f, AGENT_STAGE_CAPABILITIES, "sets");
+	/* after the identity: a directory this user may not enter is no place to start in */
+	if (chdir(*cwd ? cwd : "/") < 0)
+		return fail(f, AGENT_STAGE_CWD, cwd);
+	/* CVE-2024-21626: a directory outside the root shows as "(unreachable)..." */
+	if (syscall(SYS_getcwd, where, sizeof(where)) < 0 || where[0] != '/') {
+		errno = ENOENT;
+		return fail(f, AGENT_STAGE_CWD, cwd);
+	}
+	return 0;
+}
+
+int restrict_filter(const struct init *in, struct failure *f)
+{
+	struct sock_fprog program = { .len = in->filter_len, .filter = (struct sock_filter *)(uintptr_t)in->filter };
+
+	if (in->filter_len == 0) {
+		errno = ENOEXEC; /* no filter is never an option: unconfined is a filter too */
+		return fail(f, AGENT_STAGE_SECCOMP, "empty filter");
+	}
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
+		return fail(f, AGENT_STAGE_SECCOMP, "filter");
+	return 0;
+}

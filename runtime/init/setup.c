@@ -1,0 +1,357 @@
+/*
+ * Building the sandbox from inside: pid 1, uid 0 of its own user namespace, still with all capabilities there.
+ *
+ * Everything that can be prepared outside was: the root (an overlay) and /dev (a small tmpfs with device nodes) come
+ * as detached mounts by descriptor, with every mount point made in the upper directory, so that no path of an image
+ * decides where something is mounted. No payload runs yet, so nothing can be swapped under us; targets are opened
+ * without following links all the same.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/keyctl.h>
+#include <linux/mount.h>
+#include <linux/openat2.h>
+#include <linux/prctl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/init/init.h"
+
+#ifndef PR_SCHED_CORE
+#define PR_SCHED_CORE 62
+#define PR_SCHED_CORE_CREATE 1
+#define PR_SCHED_CORE_SCOPE_THREAD 0
+#endif
+
+enum { NULL_MAJOR = 1, NULL_MINOR = 3 };
+
+/* ---- thin names for the mount system calls glibc 2.36 declares only partly ---- */
+
+static int sys_open_tree(int dir, const char *path, unsigned flags)
+{
+	return (int)syscall(SYS_open_tree, dir, path, flags);
+}
+
+static int sys_move_mount(int from, int to_dir, const char *to)
+{
+	unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | (*to ? 0 : MOVE_MOUNT_T_EMPTY_PATH);
+
+	return (int)syscall(SYS_move_mount, from, "", to_dir, to, flags);
+}
+
+struct mount_option {
+	const char *key, *value; /* value NULL: a flag; key NULL: end of list */
+};
+
+/* A new file system instance as a detached mount; -1 with errno. */
+static int new_mount(const char *type, const struct mount_option *options, unsigned attributes)
+{
+	cleanup_fd int fs = (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
+
+	if (fs < 0)
+		return -1;
+	for (; options->key; options++) {
+		unsigned cmd = options->value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG;
+
+		if (syscall(SYS_fsconfig, fs, cmd, options->key, options->value, 0) < 0)
+			return -1;
+	}
+	if (syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -1;
+	return (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, attributes);
+}
+
+/* Open a mount point below the new root; links anywhere on the way are refused. */
+static int open_target(int root, const char *path, int flags)
+{
+	return fd_open_at(root, FD_IN_ROOT, path, O_PATH | O_NOFOLLOW | flags, 0, NULL);
+}
+
+/* Attach a detached mount to a directory below root. Consumes the mount. */
+static int attach(int mount_fd, int root, const char *path)
+{
+	cleanup_fd int mount = mount_fd;
+	cleanup_fd int target = -1;
+
+	if (mount < 0)
+		return -1;
+	target = open_target(root, path, O_DIRECTORY);
+	if (target < 0) {
+		errno = -target;
+		return -1;
+	}
+	return sys_move_mount(mount, target, "");
+}
+
+/* ---- stages ---- */
+
+static int enter_cgroup_ns(const struct init *in, struct failure *f)
+{
+	/* Not a clone flag: the namespace's root is the caller's group at this moment, cgroup_namespaces(7), and a
+	 * clone would take the monitor's. */
+	(void)in;
+	if (unshare(CLONE_NEWCGROUP) < 0)
+		return fail(f, AGENT_STAGE_CGROUP_NS, "unshare");
+	return 0;
+}
+
+/*
+ * The root is attached over the old one and becomes the working directory; it is made the root in change_root().
+ * /proc must be mounted while the old one is still visible: the kernel allows a procfs in a user namespace only if
+ * an unobstructed one can be seen (mount_too_revealing).
+ */
+static int attach_root(int root, int *dev, struct failure *f)
+{
+	static const struct mount_option proc_options[] = { { "hidepid", "invisible" }, { NULL, NULL } };
+	int proc = new_mount("proc", proc_options,
+			     MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+
+	if (proc < 0)
+		return fail(f, AGENT_STAGE_PROC, "procfs (is /proc of the host partly hidden?)");
+	if (sys_move_mount(root, AT_FDCWD, "/") < 0) {
+		fd_close(&proc);
+		return fail(f, AGENT_STAGE_ROOT, "/");
+	}
+	if (attach(proc, root, "proc") < 0)
+		return fail(f, AGENT_STAGE_PROC, "/proc");
+	if (attach(fd_take(dev), root, "dev") < 0)
+		return fail(f, AGENT_STAGE_DEV, "/dev");
+	return 0;
+}
+
+static int attach_dev_mounts(const struct init *in, int root, struct failure *f)
+{
+	static const struct mount_option pts_options[] = {
+		{ "newinstance", NULL }, { "ptmxmode", "0666" }, { "mode", "0620" }, { "gid", "5" }, { "max", "64" }, { NULL, NULL }
+	};
+	static const struct mount_option no_options[] = { { NULL, NULL } };
+	char size[24];
+	const struct mount_option shm_options[] = {
+		{ "mode", "1777" }, { "size", size }, { "nr_inodes", "1024" }, { NULL, NULL }
+	};
+	const unsigned plain = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+
+	(void)snprintf(size, sizeof(size), "%llu", (unsigned long long)in->setup.shm_bytes);
+	if (attach(new_mount("devpts", pts_options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC), root, "dev/pts") < 0)
+		return fail(f, AGENT_STAGE_DEV, "/dev/pts");
+	if (attach(new_mount("tmpfs", shm_options, plain), root, "dev/shm") < 0)
+		return fail(f, AGENT_STAGE_DEV, "/dev/shm");
+	if (attach(new_mount("mqueue", no_options, plain), root, "dev/mqueue") < 0)
+		return fail(f, AGENT_STAGE_DEV, "/dev/mqueue");
+	return 0;
+}
+
+/* What of /proc is not about the sandbox's own processes and tells of the host, or of its keys and hardware. */
+static const struct {
+	const char *path;
+	bool is_dir;
+} masked[] = {
+	{ "proc/kcore", false },	{ "proc/keys", false },	       { "proc/key-users", false },
+	{ "proc/timer_list", false },	{ "proc/latency_stats", false }, { "proc/sched_debug", false },
+	{ "proc/interrupts", false },	{ "proc/kallsyms", false },    { "proc/modules", false },
+	{ "proc/sysrq-trigger", false }, { "proc/kmsg", false },       { "proc/acpi", true },
+	{ "proc/asound", true },	{ "proc/bus", true },	       { "proc/driver", true },
+	{ "proc/fs", true },		{ "proc/irq", true },	       { "proc/scsi", true },
+};
+
+static int mask_one(int root, const char *path, bool is_dir, int source_dir, int source_null)
+{
+	cleanup_fd int target = open_target(root, path, is_dir ? O_DIRECTORY : 0);
+	cleanup_fd int source = -1;
+	struct stat st;
+
+	if (target == -ENOENT)
+		return 0; /* this kernel has no such thing */
+	if (target < 0) {
+		errno = -target;
+		return -1;
+	}
+	source = sys_open_tree(is_dir ? source_dir : source_null, "",
+			       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	if (source < 0 || fstat(source, &st) < 0)
+		return -1;
+	/* CVE-2025-31133: what covers a path must be the real null device, checked on the thing itself */
+	if (is_dir ? !S_ISDIR(st.st_mode) : st.st_rdev != makedev(NULL_MAJOR, NULL_MINOR)) {
+		errno = ENODEV;
+		return -1;
+	}
+	return sys_move_mount(source, target, "");
+}
+
+/*
+ * Cover them: files with the null device of our own /dev, directories with one empty read-only directory that this
+ * sandbox shares with nobody (a shared inode would be a channel: flock(2)).
+ */
+static int mask_proc(int root, struct failure *f)
+{
+	static const struct mount_option options[] = {
+		{ "mode", "0555" }, { "size", "4096" }, { "nr_inodes", "2" }, { NULL, NULL }
+	};
+	cleanup_fd int null = open_target(root, "dev/null", 0);
+	cleanup_fd int empty = -1;
+	bool is_placed = false;
+
+	if (null < 0) {
+		errno = -null;
+		return fail(f, AGENT_STAGE_MASK, "/dev/null");
+	}
+	empty = new_mount("tmpfs", options,
+			  MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	if (empty < 0)
+		return fail(f, AGENT_STAGE_MASK, "empty directory");
+	for (size_t i = 0; i < sizeof(masked) / sizeof(masked[0]); i++) {
+		/* The first directory takes the mount itself: a detached one cannot be cloned before Linux 6.15. */
+		if (masked[i].is_dir && !is_placed) {
+			cleanup_fd int target = open_target(root, masked[i].path, O_DIRECTORY);
+
+			if (target < 0)
+				continue;
+			if (sys_move_mount(empty, target, "") < 0)
+				return fail(f, AGENT_STAGE_MASK, masked[i].path);
+			is_placed = true;
+			continue;
+		}
+		if (mask_one(root, masked[i].path, masked[i].is_dir, empty, null) < 0)
+			return fail(f, AGENT_STAGE_MASK, masked[i].path);
+	}
+	return 0;
+}
+
+static int change_root(int root, struct failure *f)
+{
+	/* pivot_root(".", "."): the old root ends up over the new one and is detached, pivot_root(2) NOTES. */
+	if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
+	    chdir("/") < 0)
+		return fail(f, AGENT_STAGE_PIVOT, "/");
+	return 0;
+}
+
+/* Our own three standard descriptors were the host's null device: from here on they are the sandbox's. */
+static int take_stdio(struct failure *f)
+{
+	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return fail(f, AGENT_STAGE_DEV, "/dev/null");
+	for (int i = 0; i < 3; i++) {
+		if (dup2(null, i) < 0)
+			return fail(f, AGENT_STAGE_DEV, "/dev/null");
+	}
+	return 0;
+}
+
+static int name_host(const struct init *in, struct failure *f)
+{
+	if (in->setup.hostname[0] && sethostname(in->setup.hostname, strlen(in->setup.hostname)) < 0)
+		return fail(f, AGENT_STAGE_HOSTNAME, in->setup.hostname);
+	return 0;
+}
+
+static int bring_up_loopback(const struct init *in, struct failure *f)
+{
+	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+	cleanup_fd int sock = -1;
+
+	if (!(in->setup.flags & AGENT_SETUP_OWN_NET))
+		return 0;
+	sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (sock < 0 || ioctl(sock, SIOCSIFFLAGS, &ifr) < 0)
+		return fail(f, AGENT_STAGE_NETWORK, "lo");
+	return 0;
+}
+
+static int new_session(const struct init *in, struct failure *f)
+{
+	(void)in;
+	if (setsid() < 0)
+		return fail(f, AGENT_STAGE_SESSION, "setsid");
+	/* ENOSYS: a kernel without keyrings has none to share; EDQUOT and the rest are failures */
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS)
+		return fail(f, AGENT_STAGE_SESSION, "session keyring");
+	return 0;
+}
+
+/*
+ * A seccomp filter no longer implies these on current kernels: ask, for this process and all to come. ENXIO: the
+ * CPU or the kernel's command line leaves no choice; ENODEV: not affected.
+ */
+static int restrict_speculation(const struct init *in, struct failure *f)
+{
+	static const int features[] = { PR_SPEC_STORE_BYPASS, PR_SPEC_INDIRECT_BRANCH };
+
+	if (in->setup.flags & AGENT_SETUP_SPEC_ALLOW)
+		return 0;
+	for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
+		if (prctl(PR_SET_SPECULATION_CTRL, features[i], PR_SPEC_FORCE_DISABLE, 0, 0) < 0 && errno != ENXIO &&
+		    errno != ENODEV && errno != EPERM)
+			return fail(f, AGENT_STAGE_SPECULATION, i ? "indirect branches" : "store bypass");
+	}
+	return 0;
+}
+
+static int ask_core_sched(const struct init *in, struct failure *f)
+{
+	if (in->setup.flags & AGENT_SETUP_CORE_SCHED &&
+	    prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0, PR_SCHED_CORE_SCOPE_THREAD, 0) < 0)
+		return fail(f, AGENT_STAGE_CORE_SCHED, "PR_SCHED_CORE (kernel without CONFIG_SCHED_CORE, or no SMT)");
+	return 0;
+}
+
+/* Tests make any stage fail on purpose; it then looks exactly as if its system call had. */
+static bool is_faulty(const struct init *in, enum agent_stage stage, struct failure *f)
+{
+	if (in->setup.fault_stage != (uint32_t)stage)
+		return false;
+	errno = ENOTRECOVERABLE;
+	(void)fail(f, stage, "on purpose");
+	return true;
+}
+
+int setup_sandbox(const struct init *in, const int fds[2], struct failure *f)
+{
+	/* What is left once the root is ours, in this order: session before dropping (it needs nothing, but a
+	 * payload must not share the monitor's), privileges last because everything above needs them. */
+	static const struct {
+		enum agent_stage stage;
+		int (*run)(const struct init *in, struct failure *f);
+	} steps[] = {
+		{ AGENT_STAGE_HOSTNAME, name_host },
+		{ AGENT_STAGE_NETWORK, bring_up_loopback },
+		{ AGENT_STAGE_SESSION, new_session },
+		{ AGENT_STAGE_SPECULATION, restrict_speculation },
+		{ AGENT_STAGE_CORE_SCHED, ask_core_sched },
+	};
+	cleanup_fd int root = fds[0];
+	cleanup_fd int dev = fds[1];
+
+	if (is_faulty(in, AGENT_STAGE_RECEIVE, f))
+		return -1;
+	if (is_faulty(in, AGENT_STAGE_CGROUP_NS, f) || enter_cgroup_ns(in, f) < 0)
+		return -1;
+	if (is_faulty(in, AGENT_STAGE_PROC, f) || is_faulty(in, AGENT_STAGE_ROOT, f) || attach_root(root, &dev, f) < 0)
+		return -1;
+	if (is_faulty(in, AGENT_STAGE_DEV, f) || attach_dev_mounts(in, root, f) < 0)
+		return -1;
+	if (is_faulty(in, AGENT_STAGE_MASK, f) || mask_proc(root, f) < 0)
+		return -1;
+	if (is_faulty(in, AGENT_STAGE_PIVOT, f) || change_root(root, f) < 0 || take_stdio(f) < 0)
+		return -1;
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		if (is_faulty(in, steps[i].stage, f) || steps[i].run(in, f) < 0)
+			return -1;
+	}
+	if (is_faulty(in, AGENT_STAGE_DROP, f))
+		return -1;
+	return restrict_agent(&in->setup, f);
+}

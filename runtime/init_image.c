@@ -1,0 +1,27 @@
+/* The sealed memory file: see init_image.h. */
+#include "runtime/init_image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <sys/mman.h>
+
+#include "runtime/base/error.h"
+#include "runtime/base/fd.h"
+
+extern const char init_image[], init_image_end[]; /* init_image.S */
+
+int init_image_open(struct error *err)
+{
+	cleanup_fd int fd = memfd_create("cubit-init", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int r;
+
+	if (fd < 0)
+		return error_errno(err, errno, "memory file for cubit-init");
+	r = fd_write_all(fd, init_image, (size_t)(init_image_end - init_image), err);
+	if (r < 0)
+		return r;
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+		return error_errno(err, errno, "seal cubit-init");
+	return fd_take(&fd);
+}

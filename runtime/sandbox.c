@@ -1,0 +1,424 @@
+/* One sandbox from claim to removal: see sandbox.h. */
+#include "runtime/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/filter.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtime/agent.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/error.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/parse.h"
+#include "runtime/idrange.h"
+#include "runtime/init_image.h"
+#include "runtime/sandbox_spawn.h"
+#include "runtime/stage.h"
+
+enum { ORPHAN_TIMEOUT_MS = 2000 };
+
+struct sandbox_host {
+	struct cgroup_host cgroups;
+	struct idrange_pool *ids;
+	int run_fd, init_fd, null_fd;
+	bool allow_unenforced;
+};
+
+static const char *const stage_names[SANDBOX_STAGE_COUNT] = {
+#define X(name, text) [SANDBOX_STAGE_##name] = text,
+	SANDBOX_STAGES(X)
+#undef X
+};
+
+const char *sandbox_stage_name(enum sandbox_stage stage)
+{
+	return stage_names[stage];
+}
+
+/* ---- what all sandboxes share ---- */
+
+/* A claim whose owner is dead: its sandbox may still live (a cube that outlived its supervisor). */
+static int sweep_orphan(const char *id, uint32_t base, void *arg)
+{
+	struct sandbox_host *host = arg;
+	struct cgroup *cg = NULL;
+
+	(void)base;
+	if (cgroup_open(&host->cgroups, id, &cg, NULL) < 0)
+		return 1; /* no group: nothing of it is left */
+	if (cgroup_is_populated(cg)) {
+		cgroup_close(cg);
+		return 0;
+	}
+	return cgroup_destroy(cg, ORPHAN_TIMEOUT_MS, NULL) == 0;
+}
+
+static int open_run_dir(struct sandbox_host *host, const char *path, struct error *err)
+{
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return error_errno(err, errno, "make directory '%s'", path);
+	host->run_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return host->run_fd < 0 ? error_errno(err, errno, "open directory '%s'", path) : 0;
+}
+
+int sandbox_host_open(const struct sandbox_host_options *o, struct sandbox_host **ret, struct error *err)
+{
+	struct sandbox_host *host = calloc(1, sizeof(*host));
+	int r;
+
+	if (!host)
+		return error_errno(err, ENOMEM, "sandbox host");
+	host->run_fd = host->init_fd = host->null_fd = -1;
+	host->allow_unenforced = o->allow_unenforced;
+	/* Sandboxes without root get setgroups "denied", so what we have they would keep: have none. */
+	r = setgroups(0, NULL) < 0 ? error_errno(err, errno, "drop supplementary groups (root is needed)") : 0;
+	if (r == 0)
+		r = stage_enter(o->run_dir, err);
+	if (r == 0)
+		r = open_run_dir(host, o->run_dir, err);
+	if (r == 0)
+		r = idrange_pool_open(host->run_fd, o->id_base ? o->id_base : IDRANGE_BASE_DEFAULT,
+				      o->id_count ? o->id_count : IDRANGE_COUNT_DEFAULT, &host->ids, err);
+	if (r == 0)
+		r = cgroup_host_open(&host->cgroups, err);
+	if (r == 0)
+		r = host->init_fd = init_image_open(err);
+	if (r >= 0) {
+		r = host->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+		if (r < 0)
+			r = error_errno(err, errno, "open '/dev/null'");
+	}
+	if (r >= 0)
+		r = idrange_each_orphan(host->ids, sweep_orphan, host, err);
+	if (r < 0) {
+		sandbox_host_close(host);
+		return r;
+	}
+	*ret = host;
+	return 0;
+}
+
+void sandbox_host_close(struct sandbox_host *host)
+{
+	if (!host)
+		return;
+	idrange_pool_free(host->ids);
+	cgroup_host_done(&host->cgroups);
+	fd_close(&host->run_fd);
+	fd_close(&host->init_fd);
+	fd_close(&host->null_fd);
+	free(host);
+}
+
+const struct cgroup_host *sandbox_host_cgroups(const struct sandbox_host *host)
+{
+	return &host->cgroups;
+}
+
+void sandbox_spec_defaults(struct sandbox_spec *spec)
+{
+	*spec = (struct sandbox_spec){
+		.limits = { .memory_max_bytes = 256ULL << 20, .pids_max = 64 + 1, .cpu_max_milli = 1000 },
+		.disk = { .kind = ROOTFS_TMPFS, .size_bytes = 64ULL << 20, .inodes = 16384, .dir_fd = -1 },
+		.workdir = "work",
+		.hostname = "sandbox",
+		.shm_bytes = 16ULL << 20,
+		.netns_fd = -1,
+		.uid = 1000,
+		.gid = 1000,
+	};
+}
+
+/* ---- creation ---- */
+
+/* Half-built objects are destroyed by the same function as whole ones. */
+static struct sandbox *sandbox_new(struct sandbox_host *host, const char *id)
+{
+	struct sandbox *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->host = host;
+	s->pidfd = s->sock = s->disk_fd = -1;
+	s->next_seq = 1;
+	(void)snprintf(s->id, sizeof(s->id), "%s", id);
+	return s;
+}
+
+static int write_map(pid_t pid, const char *file, uint32_t base, struct error *err)
+{
+	char path[48], text[48];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+	(void)snprintf(text, sizeof(text), "0 %u %u", base, IDRANGE_SIZE);
+	return fd_write_file(AT_FDCWD, path, text, err);
+}
+
+/* Pids are safe here: the child is ours, not reaped yet. */
+static int map_ids(const struct sandbox *s, bool deny_setgroups, struct error *err)
+{
+	char path[48];
+	int r = 0;
+
+	if (deny_setgroups) {
+		(void)snprintf(path, sizeof(path), "/proc/%d/setgroups", (int)s->pid);
+		r = fd_write_file(AT_FDCWD, path, "deny", err);
+	}
+	if (r == 0)
+		r = write_map(s->pid, "gid_map", s->id_base, err);
+	return r < 0 ? r : write_map(s->pid, "uid_map", s->id_base, err);
+}
+
+static int clone_child(struct sandbox *s, const struct sandbox_spec *spec, struct error *err)
+{
+	int pair[2], task_fds[CGROUP_TASK_FDS_MAX];
+	cleanup_fd int child_end = -1;
+	struct spawn_plan plan = {
+		.clone_flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS |
+			       (spec->netns_fd < 0 ? CLONE_NEWNET : 0),
+		.cgroup_fd = cgroup_v2_fd(s->cgroup),
+		.task_fds = task_fds,
+		.n_task_fds = cgroup_task_fds(s->cgroup, task_fds),
+		.netns_fd = spec->netns_fd,
+		.init_fd = s->host->init_fd,
+		.null_fd = s->host->null_fd,
+	};
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_errno(err, errno, "%s", stage_names[SANDBOX_STAGE_SOCKET]);
+	s->sock = pair[0];
+	child_end = plan.sock_fd = pair[1];
+	pid = spawn_child(&plan, &s->pidfd, err);
+	if (pid < 0)
+		return pid;
+	s->pid = pid;
+	return 0;
+}
+
+static int let_go_on(const struct sandbox *s, struct error *err)
+{
+	if (send(s->sock, "g", 1, MSG_NOSIGNAL) != 1)
+		return error_errno(err, errno, "send");
+	return 0;
+}
+
+static int build_rootfs(const struct sandbox *s, const struct sandbox_spec *spec, struct rootfs *ret,
+			struct error *err)
+{
+	cleanup_fd int userns = -1;
+	struct rootfs_spec rs = {
+		.layers = spec->layers,
+		.n_layers = spec->n_layers,
+		.disk = spec->disk,
+		.base = s->id_base,
+		.uid = spec->uid,
+		.gid = spec->gid,
+		.workdir = spec->workdir,
+		.hostname = spec->hostname,
+		.resolv_conf = spec->resolv_conf,
+	};
+	char path[48];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)s->pid);
+	userns = open(path, O_RDONLY | O_CLOEXEC);
+	if (userns < 0)
+		return error_errno(err, errno, "open the user namespace");
+	rs.userns_fd = userns;
+	return rootfs_build(&rs, ret, err);
+}
+
+static int send_setup(const struct sandbox *s, const struct sandbox_spec *spec, const struct rootfs *fs,
+		      struct error *err)
+{
+	static uint8_t memory[FRAME_MAX_BYTES]; /* single-threaded */
+	const int fds[2] = { fs->root_fd, fs->dev_fd };
+	struct agent_setup m = {
+		.flags = (spec->netns_fd < 0 ? AGENT_SETUP_OWN_NET : 0) | (spec->allow_root ? AGENT_SETUP_ROOT : 0) |
+			 (spec->survive_peer ? AGENT_SETUP_SURVIVE : 0) |
+			 (spec->core_sched ? AGENT_SETUP_CORE_SCHED : 0) |
+			 (spec->allow_speculation ? AGENT_SETUP_SPEC_ALLOW : 0),
+		.caps = spec->allow_root ? spec->caps : 0,
+		.shm_bytes = spec->shm_bytes,
+		.uid = spec->uid,
+		.gid = spec->gid,
+		.fault_stage = spec->agent_fault,
+		.filter = { spec->filter, spec->filter_bytes },
+	};
+	struct frame_writer w;
+	int r;
+
+	(void)snprintf(m.hostname, sizeof(m.hostname), "%s", spec->hostname ? spec->hostname : "");
+	r = agent_encode(&w, memory, sizeof(memory), AGENT_SETUP, 0, &m, err);
+	return r < 0 ? r : frame_send(s->sock, &w, fds, 2, MSG_DONTWAIT, err);
+}
+
+static int check_spec(const struct sandbox_spec *spec, struct error *err)
+{
+	int r = parse_id(spec->id, err);
+
+	if (r < 0)
+		return r;
+	if (!spec->allow_root && (spec->uid == 0 || spec->gid == 0))
+		return error_set(err, EINVAL, "uid or gid 0 without allow_root");
+	if (spec->uid >= IDRANGE_SIZE || spec->gid >= IDRANGE_SIZE)
+		return error_set(err, EINVAL, "uid %u or gid %u is not below %d", spec->uid, spec->gid, IDRANGE_SIZE);
+	if (spec->filter_bytes == 0 || spec->filter_bytes % sizeof(struct sock_filter) != 0)
+		return error_set(err, EINVAL, "no system call filter");
+	return 0;
+}
+
+/* A stage that a test asks to fail fails as its system call would. */
+static int at_stage(enum sandbox_stage *stage, enum sandbox_stage now, const struct sandbox_spec *spec,
+		    struct error *err)
+{
+	*stage = now;
+	return spec->fault == now ? error_errno(err, ENOTRECOVERABLE, "on purpose") : 0;
+}
+
+static int build(struct sandbox *s, const struct sandbox_spec *spec, enum sandbox_stage *stage, struct error *err)
+{
+	struct rootfs fs = ROOTFS_INIT;
+	int r = at_stage(stage, SANDBOX_STAGE_IDS, spec, err);
+
+	if (r == 0)
+		r = idrange_claim(s->host->ids, s->id, &s->id_base, err);
+	if (r == 0)
+		r = at_stage(stage, SANDBOX_STAGE_CGROUP, spec, err);
+	if (r == 0)
+		r = cgroup_create(&s->host->cgroups, s->id, &spec->limits, s->host->allow_unenforced, &s->cgroup, err);
+	if (r == 0)
+		r = at_stage(stage, SANDBOX_STAGE_SOCKET, spec, err);
+	if (r == 0)
+		r = at_stage(stage, SANDBOX_STAGE_CLONE, spec, err);
+	if (r == 0)
+		r = clone_child(s, spec, err);
+	if (r == 0)
+		r = at_stage(stage, SANDBOX_STAGE_MAP, spec, err);
+	if (r == 0)
+		r = map_ids(s, !spec->allow_root, err);
+	if (r == 0)
+		r = at_stage(stage, SANDBOX_STAGE_GO, spec, err);
+	if (r == 0)
+		r = let_go_on(s, err);
+	if (r == 0)
+		r = at_stage(stage, SANDBOX_STAGE_ROOTFS, spec, err);
+	if (r == 0)
+		r = build_rootfs(s, spec, &fs, err);
+	if (r == 0)
+		r = at_stage(stage, SANDBOX_STAGE_SETUP, spec, err);
+	if (r == 0)
+		r = send_setup(s, spec, &fs, err);
+	if (r == 0)
+		s->disk_fd = fd_take(&fs.disk_fd);
+	rootfs_done(&fs);
+	return r;
+}
+
+int sandbox_create(struct sandbox_host *host, const struct sandbox_spec *spec, struct sandbox **ret, struct error *err)
+{
+	enum sandbox_stage stage = SANDBOX_STAGE_NONE;
+	struct sandbox *s;
+	int r = check_spec(spec, err);
+
+	if (r < 0) {
+		(void)error_wrap(err, "sandbox '%.64s'", spec->id);
+		return r;
+	}
+	s = sandbox_new(host, spec->id);
+	if (!s)
+		return error_errno(err, ENOMEM, "sandbox '%s'", spec->id);
+	s->limits = spec->limits;
+	r = build(s, spec, &stage, err);
+	if (r < 0) {
+		(void)error_wrap(err, "sandbox '%s': %s", spec->id, stage_names[stage]);
+		(void)sandbox_destroy(s, ORPHAN_TIMEOUT_MS, NULL); /* the first failure is the one to report */
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+int sandbox_wait_ready(struct sandbox *s, unsigned timeout_ms, struct error *err)
+{
+	static struct agent_event e; /* single-threaded; too large for a stack */
+	uint64_t deadline = clock_deadline_ns(timeout_ms * NS_PER_MS);
+	struct pollfd p = { .fd = s->sock, .events = POLLIN };
+	int r;
+
+	do {
+		r = poll(&p, 1, clock_poll_ms(deadline));
+	} while (r < 0 && errno == EINTR);
+	if (r == 0)
+		return error_set(err, ETIMEDOUT, "sandbox '%s': not ready after %u ms", s->id, timeout_ms);
+	r = agent_receive(s->sock, &e, MSG_DONTWAIT, err);
+	if (r == 1 && e.header.type == AGENT_READY)
+		return 0;
+	if (r == 1 && e.header.type == AGENT_FAILED)
+		r = agent_failure(&e.any.failed, err);
+	else if (r == 0)
+		r = error_set(err, ECONNRESET, "pid 1 ended during set-up (was it killed, or out of memory?)");
+	else if (r == 1)
+		r = error_set(err, EPROTO, "unexpected first message %u", e.header.type);
+	agent_event_done(&e);
+	(void)error_wrap(err, "sandbox '%s'", s->id);
+	return r;
+}
+
+uint32_t sandbox_next_seq(struct sandbox *s)
+{
+	return s->next_seq++;
+}
+
+/* ---- removal ---- */
+
+/* Kill and reap. Pid 1's death takes the whole pid namespace with it and is reported only when all are gone. */
+static int kill_and_reap(struct sandbox *s, uint64_t deadline, struct error *err)
+{
+	struct pollfd p = { .fd = s->pidfd, .events = POLLIN };
+	siginfo_t si;
+	int r;
+
+	if (s->pidfd < 0)
+		return 0;
+	if (cgroup_kill(s->cgroup, err) < 0)
+		(void)syscall(SYS_pidfd_send_signal, s->pidfd, SIGKILL, NULL, 0); /* the same for a living namespace */
+	do {
+		r = poll(&p, 1, clock_poll_ms(deadline));
+	} while (r < 0 && errno == EINTR);
+	if (r == 0)
+		return error_set(err, ETIMEDOUT, "sandbox '%s': pid %d does not die", s->id, (int)s->pid);
+	(void)waitid(P_PIDFD, (id_t)s->pidfd, &si, WEXITED); /* ECHILD: adopted from another supervisor */
+	return 0;
+}
+
+int sandbox_destroy(struct sandbox *s, unsigned timeout_ms, struct error *err)
+{
+	uint64_t deadline = clock_deadline_ns(timeout_ms * NS_PER_MS);
+	int r, gone;
+
+	if (!s)
+		return 0;
+	r = kill_and_reap(s, deadline, err);
+	fd_close(&s->sock);
+	fd_close(&s->pidfd);
+	fd_close(&s->disk_fd);
+	gone = s->cgroup ? cgroup_destroy(s->cgroup, timeout_ms, r < 0 ? NULL : err) : 0;
+	/* A range goes back only when nothing with its ids can be left. */
+	if (r == 0 && gone == 0 && s->id_base)
+		idrange_release(s->host->ids, s->id_base);
+	free(s);
+	return r < 0 ? r : gone;
+}

@@ -1,0 +1,146 @@
+/*
+ * One sandbox: namespaces, control group, root file system, filter, pid 1. DESIGN: supervisor composes a spec of
+ * plain data and descriptors; nothing in it is a name that the kernel would resolve.
+ *
+ * How a start goes (P parent, C child):
+ *
+ *   P  claim id range; make control groups; socket pair
+ *   P  clone3: user, pid, mount, ipc, uts (and net) namespaces, into the v2 group, with a pidfd
+ *   C  join v1 groups (writes "0"); wait for P's go-ahead
+ *   P  write uid_map, gid_map (and "deny" to setgroups); send the go-ahead
+ *   C  become uid 0 inside; execveat(sealed memfd) = cubit-init            |  in parallel
+ *   P  clone and idmap layers, upper, overlay, /dev: detached mounts       |
+ *   P  send SETUP with both mounts; requests may follow at once
+ *   C  attach, mask, pivot, drop; READY; serve (runtime/init/)
+ *
+ * Runs in: monitor, cubit-sandbox: root in the initial user namespace, single-threaded, without supplementary groups
+ * (sandbox_host_open drops them). sandbox_create does not wait for the sandbox to be ready; READY or FAILED arrives as
+ * the first event on its socket.
+ * Kernel: clone(2), user_namespaces(7), pid_namespaces(7), cgroups(7).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "runtime/cgroup.h"
+#include "runtime/rootfs.h"
+
+struct error;
+struct idrange_pool;
+struct sandbox_host; /* opaque: what all sandboxes of this process share */
+
+struct sandbox_host_options {
+	const char *run_dir;   /* CUBIT_RUN, e.g. "/run/cubit"; made 0700 if missing */
+	uint32_t id_base;      /* 0: IDRANGE_BASE_DEFAULT */
+	uint32_t id_count;     /* 0: IDRANGE_COUNT_DEFAULT */
+	bool allow_unenforced; /* CUBIT_ALLOW_UNENFORCED */
+};
+
+/*
+ * Once per process: enter a mount namespace of our own, drop supplementary groups, find and prepare control groups, open
+ * the id ranges, seal cubit-init; then remove what sandboxes of dead supervisors left (control groups without
+ * processes, claims). Layer and disk directories must be opened after this: those of the old mount namespace cannot
+ * be cloned (-EINVAL).
+ * Returns 0 or -errno; ret owned: sandbox_host_close().
+ */
+int sandbox_host_open(const struct sandbox_host_options *options, struct sandbox_host **ret, struct error *err);
+void sandbox_host_close(struct sandbox_host *host);
+
+/* Where this machine keeps its controllers. Borrowed. */
+const struct cgroup_host *sandbox_host_cgroups(const struct sandbox_host *host);
+
+/* The stages of the parent's side, for messages and for tests that make each of them fail. */
+#define SANDBOX_STAGES(X)                                                                                              \
+	X(NONE, "nothing")                                                                                             \
+	X(IDS, "claim an id range")                                                                                    \
+	X(CGROUP, "make the control group")                                                                            \
+	X(SOCKET, "make the agent socket")                                                                             \
+	X(CLONE, "clone into new namespaces")                                                                          \
+	X(MAP, "map user and group ids")                                                                               \
+	X(GO, "let the child go on")                                                                                   \
+	X(ROOTFS, "build the root file system")                                                                        \
+	X(SETUP, "send the specification")
+
+enum sandbox_stage {
+#define X(name, text) SANDBOX_STAGE_##name,
+	SANDBOX_STAGES(X)
+#undef X
+		SANDBOX_STAGE_COUNT,
+};
+
+const char *sandbox_stage_name(enum sandbox_stage stage);
+
+struct sandbox_spec {
+	const char *id; /* parse_id(); unique on this host */
+	struct cgroup_limits limits;
+
+	const int *layers; /* borrowed directory descriptors, top first */
+	size_t n_layers;
+	struct rootfs_disk disk;
+	const char *workdir; /* as rootfs_spec */
+	const char *hostname;
+	const char *resolv_conf;
+	uint64_t shm_bytes; /* /dev/shm */
+
+	const void *filter; /* borrowed struct sock_filter[]: the compiled policy; never empty */
+	size_t filter_bytes;
+
+	int netns_fd; /* borrowed network namespace to join; -1: a new one with only lo */
+
+	uint32_t uid, gid;  /* identity of processes, inside ids; 0 only with allow_root */
+	bool allow_root;    /* cube, build: uid 0 inside is possible, with `caps` */
+	uint64_t caps;      /* capability bits for uid 0 inside; SANDBOX_CAPS_ROOT */
+	bool survive_peer;  /* see AGENT_SETUP_SURVIVE */
+	bool core_sched;    /* PR_SCHED_CORE */
+	bool allow_speculation;
+
+	enum sandbox_stage fault;    /* tests */
+	uint32_t agent_fault;        /* tests: enum agent_stage */
+};
+
+/*
+ * What root inside may keep: chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap, net_bind_service,
+ * sys_chroot, setfcap. Means nothing outside the sandbox's own user namespace.
+ */
+#define SANDBOX_CAPS_ROOT 0x800405fbULL
+
+/* The default limits of a job: DESIGN §3. */
+void sandbox_spec_defaults(struct sandbox_spec *spec);
+
+struct sandbox {
+	struct sandbox_host *host; /* borrowed */
+	char id[65];
+	uint32_t id_base;
+	struct cgroup *cgroup; /* owned */
+	struct cgroup_limits limits; /* as asked for */
+	pid_t pid;             /* of pid 1, outside; for messages only: act through pidfd */
+	int pidfd;
+	int sock;    /* agent socket: poll it, agent_receive() */
+	int disk_fd; /* rootfs_usage() */
+	uint32_t next_seq;
+};
+
+/*
+ * Returns 0 with ret owned (sandbox_destroy), or -errno: err says "sandbox 'ID': STAGE: ...", and nothing of it is left.
+ */
+int sandbox_create(struct sandbox_host *host, const struct sandbox_spec *spec, struct sandbox **ret,
+		   struct error *err);
+
+/*
+ * Wait for READY, for callers without an event loop. Returns 0, or -errno with the failing stage inside named;
+ * -ETIMEDOUT. The sandbox still has to be destroyed.
+ */
+int sandbox_wait_ready(struct sandbox *s, unsigned timeout_ms, struct error *err);
+
+/* A number no request of this sandbox has had. */
+uint32_t sandbox_next_seq(struct sandbox *s);
+
+/*
+ * Kill everything inside, reap pid 1, remove control groups, give the id range back, free. s may be NULL.
+ * Waits until the kernel has let go of the last process (bounded by timeout_ms); removal is idempotent.
+ * Returns 0 or -errno with what stayed. s is freed in any case; what stayed is found by the next sandbox_host_open.
+ */
+int sandbox_destroy(struct sandbox *s, unsigned timeout_ms, struct error *err);

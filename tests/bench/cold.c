@@ -1,0 +1,292 @@
+/*
+ * Cold starts side by side: one static program run to its end by us and by every peer that is installed, interleaved
+ * (A B C A B C ...), so that what disturbs one disturbs all. Prints a table of medians, p99 and ratios; writes every
+ * sample as CSV. Not a test: it never fails because a machine is slow.
+ *
+ * usage: cold ROUNDS CSV ROOTFS BUNDLE
+ *   BUNDLE  an OCI bundle on the same root file system and seccomp profile, for crun and runc
+ *
+ * We are measured as the daemon would start sandboxes: a resident process. Peers are programs, measured from spawn to
+ * exit. Each peer is spawned by a small process of its own, forked before anything is opened: starting from our grown
+ * one would cost them page-table copies. crun 1.8 refuses hybrid cgroup hosts, so its spawner lives in a mount
+ * namespace where only the v1 hierarchies show.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "policies/compile.h"
+#include "policies/lookup.h"
+#include "policies/profile.h"
+#include "policies/rules.h"
+#include "runtime/agent.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/error.h"
+#include "runtime/base/fd.h"
+#include "runtime/netns.h"
+#include "runtime/run.h"
+#include "runtime/sandbox.h"
+
+enum { ROUNDS_MAX = 10000, CONTENDERS_MAX = 10, ARGS_MAX = 24 };
+
+struct contender {
+	const char *name;
+	const char *argv[ARGS_MAX]; /* empty: it is us */
+	bool is_pooled_net, counts_teardown, v1_only, wants_id;
+	int ask, answer; /* pipes to its spawner */
+	uint64_t *samples;
+};
+
+static struct sandbox_host *host;
+static struct policy_filter *filter;
+static int rootfs_fd = -1;
+static uint64_t create_ns, ready_ns;
+
+static void die(const char *what, const struct error *err)
+{
+	fprintf(stderr, "cold: %s: %s\n", what, err ? err->text : strerror(errno));
+	exit(1);
+}
+
+/* ---- peers ---- */
+
+static uint64_t spawn_once(const struct contender *c, unsigned n)
+{
+	char *argv[ARGS_MAX + 2], id[32];
+	posix_spawn_file_actions_t actions;
+	uint64_t begin;
+	pid_t pid;
+	int i = 0, status = 0;
+
+	extern char **environ;
+	(void)snprintf(id, sizeof(id), "cubit-bench-%d-%u", (int)getpid(), n);
+	for (; c->argv[i]; i++)
+		argv[i] = (char *)(uintptr_t)c->argv[i];
+	if (c->wants_id)
+		argv[i++] = id;
+	argv[i] = NULL;
+	(void)posix_spawn_file_actions_init(&actions);
+	(void)posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
+	(void)posix_spawn_file_actions_adddup2(&actions, 0, 1);
+	begin = clock_now_ns();
+	if (posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ) != 0)
+		return 0;
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	(void)posix_spawn_file_actions_destroy(&actions);
+	return status == 0 ? clock_now_ns() - begin : 0;
+}
+
+static void hide_cgroup2(void)
+{
+	if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+		(void)umount2("/sys/fs/cgroup/unified", MNT_DETACH); /* our private view; a unified host has no such mount */
+}
+
+static void start_spawner(struct contender *c)
+{
+	int ask[2], answer[2];
+	char go;
+
+	if (pipe2(ask, O_CLOEXEC) < 0 || pipe2(answer, O_CLOEXEC) < 0)
+		die("pipe", NULL);
+	if (fork() == 0) {
+		unsigned n = 0;
+
+		(void)close(ask[1]);
+		(void)close(answer[0]);
+		if (c->v1_only)
+			hide_cgroup2();
+		while (read(ask[0], &go, 1) == 1) {
+			uint64_t ns = spawn_once(c, n++);
+
+			if (write(answer[1], &ns, sizeof(ns)) != (ssize_t)sizeof(ns))
+				break;
+		}
+		_exit(0);
+	}
+	(void)close(ask[0]);
+	(void)close(answer[1]);
+	c->ask = ask[1];
+	c->answer = answer[0];
+}
+
+static uint64_t measure_peer(const struct contender *c)
+{
+	uint64_t ns = 0;
+
+	if (write(c->ask, "g", 1) != 1 || read(c->answer, &ns, sizeof(ns)) != (ssize_t)sizeof(ns))
+		return 0;
+	return ns;
+}
+
+/* ---- us ---- */
+
+static uint64_t measure_us(const struct contender *c, unsigned n)
+{
+	const char *argv[] = { "/bin/payload", "true", NULL }, *env[] = { "PATH=/bin", NULL };
+	const struct process_spec process = {
+		.argv = argv, .env = env, .cwd = "/", .uid = PROCESS_DEFAULT_ID, .gid = PROCESS_DEFAULT_ID,
+		.stdio = AGENT_STDIO_NO_STDIN, .umask = 022,
+	};
+	const struct run_spec run = {
+		.process = &process, .input_fd = -1, .limits = { .wall_ns = 5 * NS_PER_S, .cpu_ns = 5 * NS_PER_S },
+	};
+	struct run_result result;
+	struct sandbox_spec spec;
+	struct sandbox *s = NULL;
+	struct error err = ERROR_INIT;
+	cleanup_fd int net = -1;
+	uint64_t begin, end;
+	char id[32];
+
+	(void)snprintf(id, sizeof(id), "bench-%d-%u", (int)getpid(), n);
+	sandbox_spec_defaults(&spec);
+	spec.id = id;
+	spec.layers = &rootfs_fd;
+	spec.n_layers = 1;
+	spec.filter = filter->program;
+	spec.filter_bytes = filter->n_instructions * sizeof(*filter->program);
+	if (c->is_pooled_net) {
+		net = netns_new(&err);
+		if (net < 0)
+			die("pool", &err);
+		spec.netns_fd = net;
+	}
+	begin = clock_now_ns();
+	if (sandbox_create(host, &spec, &s, &err) < 0)
+		die("create", &err);
+	create_ns += clock_now_ns() - begin;
+	if (run_process(s, &run, &result, &err) < 0)
+		die("run", &err);
+	end = clock_now_ns();
+	ready_ns += end - begin;
+	if (result.verdict.status != VERDICT_OK) {
+		fprintf(stderr, "cold: verdict %s: %s\n", verdict_name(result.verdict.status), result.verdict.reason);
+		exit(1);
+	}
+	if (sandbox_destroy(s, 10000, &err) < 0)
+		die("destroy", &err);
+	return (c->counts_teardown ? clock_now_ns() : end) - begin;
+}
+
+static void open_us(const char *rootfs, const char *run_dir)
+{
+	struct sandbox_host_options o = { .run_dir = run_dir, .id_base = 0x6f000000u, .id_count = 64 };
+	cleanup_policy_profile struct policy_profile *profile = NULL;
+	struct policy_context context;
+	struct error err = ERROR_INIT;
+
+	if (policy_lookup("default", &profile, &err) < 0 || policy_context_host(0, &context, &err) < 0 ||
+	    policy_compile(profile, &context, &filter, &err) < 0)
+		die("policy", &err);
+	if (sandbox_host_open(&o, &host, &err) < 0)
+		die("host", &err);
+	rootfs_fd = open(rootfs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (rootfs_fd < 0)
+		die(rootfs, NULL);
+}
+
+/* ---- results ---- */
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void print_table(struct contender *c, size_t n, unsigned rounds)
+{
+	double base = 1; /* the first row is ours, so it is set before it is used */
+
+	printf("%-34s %10s %10s %10s %12s\n", "one static `true`, start to end", "p50 us", "p99 us", "min us",
+	       "p50 / ours");
+	for (size_t i = 0; i < n; i++) {
+		double p50, p99;
+
+		if (!c[i].samples)
+			continue;
+		qsort(c[i].samples, rounds, sizeof(uint64_t), compare);
+		p50 = (double)c[i].samples[rounds / 2] / NS_PER_US;
+		p99 = (double)c[i].samples[rounds * 99 / 100] / NS_PER_US;
+		if (i == 0)
+			base = p50;
+		printf("%-34s %10.0f %10.0f %10.0f %12.2f\n", c[i].name, p50, p99, (double)c[i].samples[0] / NS_PER_US,
+		       p50 / base);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct contender all[CONTENDERS_MAX];
+	const char *rootfs = argc == 5 ? argv[3] : "", *bundle = argc == 5 ? argv[4] : "";
+	static char payload[4096], run_dir[] = "/tmp/cubit-bench-XXXXXX";
+	unsigned rounds = argc == 5 ? (unsigned)atoi(argv[1]) : 0; /* NOLINT(cert-err34-c): checked right below */
+	size_t n = 0;
+	FILE *csv;
+
+	if (rounds < 10 || rounds > ROUNDS_MAX) {
+		fprintf(stderr, "usage: cold ROUNDS CSV ROOTFS BUNDLE (ROUNDS 10 to %d)\n", ROUNDS_MAX);
+		return 2;
+	}
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)snprintf(payload, sizeof(payload), "%s/bin/payload", rootfs);
+	all[n++] = (struct contender){ .name = "cubit, netns pooled, with teardown", .is_pooled_net = true, .counts_teardown = true };
+	all[n++] = (struct contender){ .name = "cubit, netns pooled, to verdict", .is_pooled_net = true };
+	all[n++] = (struct contender){ .name = "cubit, own netns, with teardown", .counts_teardown = true };
+	all[n++] = (struct contender){ .name = "bare spawn + exec + wait", .argv = { payload, "true" } };
+	all[n++] = (struct contender){ .name = "bwrap (no cgroup, no seccomp)",
+				       .argv = { "bwrap", "--unshare-all", "--ro-bind", rootfs, "/", "--proc", "/proc",
+						 "--dev", "/dev", "--tmpfs", "/tmp", "/bin/payload", "true" } };
+	all[n++] = (struct contender){ .name = "crun run, same profile", .v1_only = true, .wants_id = true,
+				       .argv = { "crun", "run", "--bundle", bundle } };
+	all[n++] = (struct contender){ .name = "runc run, same profile", .wants_id = true,
+				       .argv = { "runc", "run", "--bundle", bundle } };
+	for (size_t i = 0; i < n; i++) {
+		if (all[i].argv[0])
+			start_spawner(&all[i]);
+	}
+	if (!mkdtemp(run_dir))
+		die("run directory", NULL);
+	open_us(rootfs, run_dir);
+	csv = fopen(argv[2], "we");
+	if (!csv)
+		die(argv[2], NULL);
+	fprintf(csv, "contender,round,ns\n");
+	for (size_t i = 0; i < n; i++) { /* once to warm up, and to see what works here */
+		uint64_t ns = all[i].argv[0] ? measure_peer(&all[i]) : measure_us(&all[i], 0);
+
+		if (ns == 0)
+			printf("# %s: not installed, or does not run here\n", all[i].name);
+		else
+			all[i].samples = calloc(rounds, sizeof(uint64_t));
+	}
+	create_ns = ready_ns = 0;
+	for (unsigned r = 0; r < rounds; r++) {
+		for (size_t i = 0; i < n; i++) {
+			if (!all[i].samples)
+				continue;
+			all[i].samples[r] = all[i].argv[0] ? measure_peer(&all[i]) : measure_us(&all[i], r + 1);
+			fprintf(csv, "\"%s\",%u,%llu\n", all[i].name, r, (unsigned long long)all[i].samples[r]);
+		}
+	}
+	(void)fclose(csv);
+	print_table(all, n, rounds);
+	printf("# ours: sandbox_create returns after %.0f us, verdict after %.0f us (means over all three rows)\n",
+	       (double)create_ns / rounds / 3 / NS_PER_US, (double)ready_ns / rounds / 3 / NS_PER_US);
+	sandbox_host_close(host);
+	policy_filter_unref(filter);
+	return 0;
+}
