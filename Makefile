@@ -24,8 +24,6 @@ V ?= 0
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
-VERSION := 0.1.0
-
 # ---- what there is --------------------------------------------------------------------------------------------
 
 LIBRARIES := base runtime netsetup policies
@@ -64,7 +62,7 @@ PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla -Wundef -Wwrite-strings \
 	-Wimplicit-fallthrough $(if $(filter 1,$(WERROR)),-Werror)
-LANG_FLAGS := -std=gnu17 -D_GNU_SOURCE -I. -DCUBIT_VERSION='"$(VERSION)"'
+LANG_FLAGS := -std=gnu17 -D_GNU_SOURCE -I.
 # _FORTIFY_SOURCE needs an optimising build; a CFLAGS=-O0 given by hand goes without
 HARDEN := $(if $(filter -O0,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3) -fstack-protector-strong
 SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
@@ -209,7 +207,7 @@ lint: compile_commands.json ## clang-tidy, cppcheck, shellcheck
 	$(Q)printf '%s\n' $(ALL_SRC) | xargs -P"$$(nproc)" -n 4 clang-tidy --quiet -p $(BUILD) 2>&1 \
 		| { grep -vE 'warnings? generated|^$$' || true; } | tee $(BUILD)/lint.txt; ! grep -qE ' (warning|error): ' $(BUILD)/lint.txt
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 -j"$$(nproc)" \
-		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches -D_GNU_SOURCE -DCUBIT_VERSION='""' -I. $(ALL_SRC)
+		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches -D_GNU_SOURCE -I. $(ALL_SRC)
 	$(Q)shellcheck $(ALL_SH)
 	@echo 'lint: clean'
 
@@ -223,8 +221,8 @@ compile_commands.json: ## for editors and clang-tidy
 	@mkdir -p $(BUILD)
 	$(Q){ echo '['; sep=; for f in $(ALL_SRC); do \
 		printf '%s{"directory":"%s","file":"%s","arguments":["cc"' "$$sep" '$(CURDIR)' "$$f"; \
-		for a in $(subst ",\",$(LANG_FLAGS)) $(PKG_CFLAGS); do printf ',"%s"' "$${a//\"/\\\"}"; done; \
-		printf ',"-c","%s"]}\n' "$$f"; sep=,; done; echo ']'; } > $(BUILD)/compile_commands.json
+		printf ',"%s"' $(LANG_FLAGS) $(PKG_CFLAGS) -c "$$f"; printf ']}\n'; sep=,; done; echo ']'; } \
+		> $(BUILD)/compile_commands.json
 	$(Q)ln -sf $(BUILD)/compile_commands.json compile_commands.json
 
 # ---- install --------------------------------------------------------------------------------------------------

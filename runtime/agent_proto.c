@@ -150,7 +150,7 @@ static const struct message messages[AGENT_MESSAGES] = {
 /* clang-format on */
 
 static const char *const stage_names[AGENT_STAGE_COUNT] = {
-#define X(name, text) [AGENT_STAGE_##name] = text,
+#define X(name, text) [AGENT_STAGE_##name] = (text),
 	AGENT_STAGES(X)
 #undef X
 };

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/mman.h>
 
 #include "runtime/base/error.h"
@@ -18,7 +19,8 @@ int init_image_open(struct error *err)
 
 	if (fd < 0)
 		return error_errno(err, errno, "memory file for cubit-init");
-	r = fd_write_all(fd, init_image, (size_t)(init_image_end - init_image), err);
+	/* the two symbols bound one object of the assembler */
+	r = fd_write_all(fd, init_image, (size_t)((uintptr_t)init_image_end - (uintptr_t)init_image), err);
 	if (r < 0)
 		return r;
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)

@@ -25,6 +25,7 @@
 
 enum {
 	FD_PATH_BYTES = 32,        /* "/proc/self/fd/N" and a component */
+	OWN_BYTES = 8 * 4096,      /* a page each for what we put on a disk in memory ourselves */
 	FULL_BYTES = 64 << 10,     /* a disk is full when an ordinary buffer does not fit any more */
 	FULL_SHARE = 16,           /* or a sixteenth of a very small one */
 	LOWERDIR_STRING_MAX = 255, /* fsconfig(2) takes strings of at most 256 bytes with the NUL */
@@ -333,7 +334,7 @@ static int build_tmpfs(const struct rootfs_spec *s, bool is_skeleton_only, struc
 	int r;
 
 	/* a page and an inode each for what we put there ourselves, so that the bound is the payload's */
-	(void)snprintf(size, sizeof(size), "%llu", (unsigned long long)s->disk.size_bytes + 8 * 4096);
+	(void)snprintf(size, sizeof(size), "%llu", (unsigned long long)s->disk.size_bytes + OWN_BYTES);
 	(void)snprintf(inodes, sizeof(inodes), "%llu", (unsigned long long)s->disk.inodes + 16);
 	mount = mount_new("tmpfs", options, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, err);
 	if (mount < 0)

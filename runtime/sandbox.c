@@ -37,7 +37,7 @@ struct sandbox_host {
 };
 
 static const char *const stage_names[SANDBOX_STAGE_COUNT] = {
-#define X(name, text) [SANDBOX_STAGE_##name] = text,
+#define X(name, text) [SANDBOX_STAGE_##name] = (text),
 	SANDBOX_STAGES(X)
 #undef X
 };
@@ -162,7 +162,7 @@ static int write_map(pid_t pid, const char *file, uint32_t base, struct error *e
 	char path[48], text[48];
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
-	(void)snprintf(text, sizeof(text), "0 %u %u", base, IDRANGE_SIZE);
+	(void)snprintf(text, sizeof(text), "0 %u %d", base, IDRANGE_SIZE);
 	return fd_write_file(AT_FDCWD, path, text, err);
 }
 
@@ -200,7 +200,8 @@ static int clone_child(struct sandbox *s, const struct sandbox_spec *spec, struc
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return error_errno(err, errno, "%s", stage_names[SANDBOX_STAGE_SOCKET]);
 	s->sock = pair[0];
-	child_end = plan.sock_fd = pair[1];
+	child_end = pair[1]; /* closed here when the child has its copy */
+	plan.sock_fd = child_end;
 	pid = spawn_child(&plan, &s->pidfd, err);
 	if (pid < 0)
 		return pid;

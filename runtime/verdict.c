@@ -16,7 +16,7 @@
 enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
 static const char *const names[VERDICT_COUNT] = {
-#define X(name, text) [VERDICT_##name] = text,
+#define X(name, text) [VERDICT_##name] = (text),
 	VERDICTS(X)
 #undef X
 };

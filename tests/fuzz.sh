@@ -15,7 +15,7 @@ for target in tests/fuzz/*.c; do
 	existing=$(for f in $sources; do [ ! -e "$f" ] || echo "$f"; done)
 	# shellcheck disable=SC2046,SC2086  # lists of words
 	clang -std=gnu17 -D_GNU_SOURCE -I. -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-		-DCUBIT_VERSION='"fuzz"' $(pkg-config --cflags $pkgs) -o "build/fuzz/$name.bin" "$target" $existing \
+		$(pkg-config --cflags $pkgs) -o "build/fuzz/$name.bin" "$target" $existing \
 		$(pkg-config --libs $pkgs)
 	echo "fuzz: $name for $seconds s"
 	"build/fuzz/$name.bin" -max_total_time="$seconds" -print_final_stats=1 -rss_limit_mb=2048 \

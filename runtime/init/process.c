@@ -235,83 +235,86 @@ static void become_payload(const struct init *in, const struct agent_start *star
 static __attribute__((noinline)) pid_t spawn(const struct init *in, const struct agent_start *start,
 					     const struct identity *id, const struct stdio *s, struct failure *f)
 {
-	pid_t pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork): see the head of this file */
+	/* why and how it is safe: head of this file */
+	pid_t pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
 
 	if (pid == 0) {
-		become_payload(in, start, id, s, f);
+		become_payload(in, start, id, s, f); /* NOLINT(clang-analyzer-unix.Vfork) */
 		_exit(127);
 	}
 	return pid;
 }
 
-static int proc_fds(const struct proc *p, int ret[3], const int host[3])
+/* The host's ends that there are, without gaps. */
+static size_t host_fds(const int host[3], int ret[3])
 {
-	int n = 0;
+	size_t n = 0;
 
 	for (size_t i = 0; i < 3; i++) {
 		if (host[i] >= 0)
 			ret[n++] = host[i];
 	}
-	(void)p;
 	return n;
 }
 
-static void keep_or_drop(const struct init *in, struct proc *p, struct stdio *s)
+/* Check the request, make the descriptors, start. -1 with f filled. */
+static int try_start(const struct init *in, const struct agent_start *start, struct proc *p, struct stdio *s,
+		     struct failure *f)
 {
-	if (!(in->setup.flags & AGENT_SETUP_SURVIVE))
-		return;
-	for (size_t i = 0; i < 3; i++)
-		p->fds[i] = fd_take(&s->host[i]);
+	struct identity id;
+
+	if (identity_resolve(in, start->uid, start->gid, &id) < 0)
+		return fail(f, AGENT_STAGE_CREDENTIALS, "uid or gid 0");
+	if (unpack(&start->argv, start_argv) < 0 || unpack(&start->env, start_env) < 0)
+		return fail(f, AGENT_STAGE_REQUEST, "argv or env");
+	if (!start_argv[0]) {
+		errno = EINVAL;
+		return fail(f, AGENT_STAGE_REQUEST, "argv");
+	}
+	if (stdio_open(s, &id, start) < 0)
+		return fail(f, AGENT_STAGE_STDIO, "descriptors");
+	p->is_pty = start->stdio == AGENT_STDIO_PTY;
+	p->pid = spawn(in, start, &id, s, f);
+	if (p->pid < 0)
+		return fail(f, AGENT_STAGE_FORK, start_argv[0]);
+	if (f->stage == AGENT_STAGE_NONE)
+		return 0;
+	(void)waitpid(p->pid, NULL, 0); /* it wrote down why and has just called _exit */
+	return -1;
 }
 
 void process_start(struct init *in, uint32_t seq, const struct agent_start *start)
 {
 	struct failure f = { .stage = AGENT_STAGE_NONE };
 	struct stdio s = { .child = { -1, -1, -1 }, .host = { -1, -1, -1 } };
-	struct proc *p = NULL;
-	struct identity id;
+	bool is_taken = proc_find(in, seq) != NULL;
+	struct proc *p = is_taken ? NULL : proc_new(in, seq);
 	int fds[3];
 
-	if (proc_find(in, seq)) {
-		errno = EEXIST;
-		(void)fail(&f, AGENT_STAGE_REQUEST, "process number");
-	} else if (identity_resolve(in, start->uid, start->gid, &id) < 0) {
-		(void)fail(&f, AGENT_STAGE_CREDENTIALS, "uid or gid 0");
-	} else if (unpack(&start->argv, start_argv) < 0 || unpack(&start->env, start_env) < 0) {
-		(void)fail(&f, AGENT_STAGE_REQUEST, "argv or env");
-	} else if (!start_argv[0]) {
-		errno = EINVAL;
-		(void)fail(&f, AGENT_STAGE_REQUEST, "argv");
-	} else if (!(p = proc_new(in, seq))) {
-		(void)fail(&f, AGENT_STAGE_FORK, "process table");
-	} else if (stdio_open(&s, &id, start) < 0) {
-		(void)fail(&f, AGENT_STAGE_STDIO, "descriptors");
-	} else {
-		p->is_pty = start->stdio == AGENT_STDIO_PTY;
-		p->pid = spawn(in, start, &id, &s, &f);
-		if (p->pid < 0)
-			(void)fail(&f, AGENT_STAGE_FORK, start_argv[0]);
+	if (!p) {
+		errno = is_taken ? EEXIST : EAGAIN;
+		(void)fail(&f, AGENT_STAGE_REQUEST, is_taken ? "process number" : "process table");
+		reply_refused(in, seq, &f);
+		return;
 	}
-	if (f.stage != AGENT_STAGE_NONE) {
-		if (p && p->pid > 0)
-			(void)waitpid(p->pid, NULL, 0); /* it has just called _exit */
-		if (p)
-			proc_release(p);
+	if (try_start(in, start, p, &s, &f) < 0) {
+		proc_release(p);
 		stdio_done(&s);
 		reply_refused(in, seq, &f);
 		return;
 	}
 	p->started = (struct agent_started){ .pid_inside = (uint32_t)p->pid, .at_ns = clock_now_ns() };
-	reply(in, AGENT_STARTED, seq, &p->started, fds, (size_t)proc_fds(p, fds, s.host));
-	keep_or_drop(in, p, &s);
+	reply(in, AGENT_STARTED, seq, &p->started, fds, host_fds(s.host, fds));
+	for (size_t i = 0; i < 3 && in->setup.flags & AGENT_SETUP_SURVIVE; i++)
+		p->fds[i] = fd_take(&s.host[i]); /* for the next peer */
 	stdio_done(&s);
 }
 
 void process_announce(struct init *in, const struct proc *p)
 {
-	int fds[3], n = proc_fds(p, fds, p->fds);
+	int fds[3];
 
-	reply(in, AGENT_STARTED, p->seq, &p->started, fds, (size_t)n);
+	reply(in, AGENT_STARTED, p->seq, &p->started, fds, host_fds(p->fds, fds));
 	if (p->state == PROC_ENDED)
 		reply(in, AGENT_EXITED, p->seq, &p->exited, NULL, 0);
 }

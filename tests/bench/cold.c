@@ -207,6 +207,14 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* Of sorted samples. */
+static double percentile_us(const uint64_t *samples, unsigned n, unsigned percent)
+{
+	size_t at = (size_t)n * percent / 100;
+
+	return (double)samples[at] / (double)NS_PER_US;
+}
+
 static void print_table(struct contender *c, size_t n, unsigned rounds)
 {
 	double base = 1; /* the first row is ours, so it is set before it is used */
@@ -219,11 +227,11 @@ static void print_table(struct contender *c, size_t n, unsigned rounds)
 		if (!c[i].samples)
 			continue;
 		qsort(c[i].samples, rounds, sizeof(uint64_t), compare);
-		p50 = (double)c[i].samples[rounds / 2] / NS_PER_US;
-		p99 = (double)c[i].samples[rounds * 99 / 100] / NS_PER_US;
+		p50 = percentile_us(c[i].samples, rounds, 50);
+		p99 = percentile_us(c[i].samples, rounds, 99);
 		if (i == 0)
 			base = p50;
-		printf("%-34s %10.0f %10.0f %10.0f %12.2f\n", c[i].name, p50, p99, (double)c[i].samples[0] / NS_PER_US,
+		printf("%-34s %10.0f %10.0f %10.0f %12.2f\n", c[i].name, p50, p99, percentile_us(c[i].samples, rounds, 0),
 		       p50 / base);
 	}
 }
@@ -285,7 +293,7 @@ int main(int argc, char **argv)
 	(void)fclose(csv);
 	print_table(all, n, rounds);
 	printf("# ours: sandbox_create returns after %.0f us, verdict after %.0f us (means over all three rows)\n",
-	       (double)create_ns / rounds / 3 / NS_PER_US, (double)ready_ns / rounds / 3 / NS_PER_US);
+	       (double)create_ns / rounds / 3 / (double)NS_PER_US, (double)ready_ns / rounds / 3 / (double)NS_PER_US);
 	sandbox_host_close(host);
 	policy_filter_unref(filter);
 	return 0;

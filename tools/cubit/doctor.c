@@ -24,6 +24,7 @@
 #include "runtime/base/buf.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/version.h"
 #include "runtime/cgroup_host.h"
 #include "tools/cubit/command.h"
 

@@ -23,6 +23,8 @@
 
 #include "tools/cubit/command.h"
 
+#include "runtime/base/version.h"
+
 static const struct {
 	const char *name;
 	command_fn *run;

@@ -102,7 +102,7 @@ static int compile_policy(struct session *s, struct error *err)
 
 static int open_disk(struct session *s, struct error *err)
 {
-	struct disk disk;
+	struct disk disk = { .fd = -1 };
 	cleanup_fd int dir = -1;
 	int r = open_dir(s->o.disk_dir, &dir, err);
 
@@ -127,7 +127,7 @@ static int open_files(struct session *s, struct error *err)
 		r = open_disk(s, err);
 	}
 	if (r == 0 && s->o.input) {
-		s->input_fd = strcmp(s->o.input, "-") == 0 ? dup(STDIN_FILENO) :
+		s->input_fd = strcmp(s->o.input, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) :
 							     open(s->o.input, O_RDONLY | O_CLOEXEC);
 		if (s->input_fd < 0)
 			r = error_errno(err, errno, "open '%s'", s->o.input);
@@ -337,8 +337,10 @@ static int run_all(struct session *s, struct run_result *result, char id[33], st
 
 		if (s->n_nets == 0)
 			r = refill_nets(s, err);
-		if (r == 0 && s->n_nets > 0)
-			s->o.spec.netns_fd = net = s->nets[--s->n_nets];
+		if (r == 0 && s->n_nets > 0) {
+			net = s->nets[--s->n_nets]; /* lives as long as the sandbox */
+			s->o.spec.netns_fd = net;
+		}
 		if (r == 0)
 			r = run_once(s, id, result, &t, err);
 		if (r < 0)

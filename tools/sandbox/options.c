@@ -9,6 +9,7 @@
 
 #include "runtime/base/error.h"
 #include "runtime/base/parse.h"
+#include "runtime/base/version.h"
 #include "runtime/idrange.h"
 
 enum kind {

@@ -10,16 +10,17 @@
 
 #include "runtime/agent_proto.h"
 #include "runtime/base/buf.h"
-#include "runtime/base/cleanup.h"
 #include "runtime/base/clock.h"
 #include "runtime/run.h"
 
-enum { US_PER_MS = 1000 };
+enum { US_PER_MS = 1000, PAD = 64 /* the place of '=' among the digits */ };
 
 /* Milliseconds with microseconds behind the point. */
 static json_t *json_ms(uint64_t ns)
 {
-	return json_real((double)(ns / NS_PER_US) / US_PER_MS);
+	uint64_t us = ns / NS_PER_US;
+
+	return json_real((double)us / US_PER_MS);
 }
 
 static json_t *json_count(uint64_t n)
@@ -29,7 +30,7 @@ static json_t *json_count(uint64_t n)
 
 static char *base64(const struct buf *b)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
 	char *text = malloc((b->size + 2) / 3 * 4 + 1), *p = text;
 	const unsigned char *in = (const unsigned char *)b->data;
 
@@ -39,8 +40,8 @@ static char *base64(const struct buf *b)
 
 		*p++ = digits[v >> 18];
 		*p++ = digits[v >> 12 & 63];
-		*p++ = left > 1 ? digits[v >> 6 & 63] : '=';
-		*p++ = left > 2 ? digits[v & 63] : '=';
+		*p++ = digits[left > 1 ? v >> 6 & 63 : PAD];
+		*p++ = digits[left > 2 ? v & 63 : PAD];
 	}
 	if (text)
 		*p = '\0';
@@ -53,9 +54,10 @@ static void add_stream(json_t *o, const char *name, const struct buf *b, bool is
 	char key[32];
 
 	if (!text) {
-		cleanup_free char *coded = base64(b);
+		char *coded = base64(b);
 
 		text = json_string(coded ? coded : "");
+		free(coded);
 		(void)snprintf(key, sizeof(key), "%s_encoding", name);
 		(void)json_object_set_new(o, key, json_string("base64"));
 	}

@@ -1,0 +1,4 @@
+/* The version of everything built from this tree. */
+#pragma once
+
+#define CUBIT_VERSION "0.1.0"
