@@ -236,6 +236,8 @@ int main(void)
 	int fds[2] = { -1, -1 }, signal_fd;
 	sigset_t set;
 
+	/* executed by descriptor, ps would show its number */
+	(void)prctl(PR_SET_NAME, "cubit-init", 0, 0, 0);
 	/* Until the sandbox is closed nobody may look into this process. */
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	(void)sigemptyset(&set);
