@@ -192,9 +192,10 @@ struct agent_connected {
 #define AGENT_STAGES(X)                                                                                                \
 	X(NONE, "nothing")                                                                                             \
 	X(JOIN_CGROUP, "join the control groups")                                                                      \
-	X(IDENTITY, "become root inside")                                                                              \
+	X(KEEP_CAPS, "keep capabilities over exec")                                                                    \
 	X(EXEC_INIT, "execute cubit-init")                                                                             \
 	X(RECEIVE, "receive the specification")                                                                        \
+	X(IDENTITY, "become root inside")                                                                              \
 	X(CGROUP_NS, "enter a cgroup namespace")                                                                       \
 	X(PROC, "mount /proc")                                                                                         \
 	X(ROOT, "attach the root file system")                                                                         \

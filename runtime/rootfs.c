@@ -322,7 +322,7 @@ static int mount_overlay(const struct layers *l, int upper_fd, struct error *err
 
 /* ---- the three kinds of disk ---- */
 
-/* A tmpfs owned by the sandbox's root, with `upper`, `work` and the skeleton in it. */
+/* A tmpfs with `upper`, the skeleton in it, and `work`; or with the skeleton alone. */
 static int build_tmpfs(const struct rootfs_spec *s, bool is_skeleton_only, struct error *err)
 {
 	char size[24], inodes[24];
@@ -339,13 +339,17 @@ static int build_tmpfs(const struct rootfs_spec *s, bool is_skeleton_only, struc
 	mount = mount_new("tmpfs", options, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, err);
 	if (mount < 0)
 		return mount;
-	if (mkdirat(mount, "upper", 0755) < 0 || (!is_skeleton_only && mkdirat(mount, "work", 0700) < 0))
+	if (is_skeleton_only) { /* the top layer itself; the mount lives as long as this descriptor */
+		r = make_skeleton(s, s->base, mount, err);
+		return r < 0 ? r : fd_take(&mount);
+	}
+	if (mkdirat(mount, "upper", 0755) < 0 || mkdirat(mount, "work", 0700) < 0)
 		return error_errno(err, errno, "make the upper directory");
 	upper = openat(mount, "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (upper < 0)
 		return error_errno(err, errno, "open the upper directory");
 	r = make_skeleton(s, s->base, upper, err);
-	return r < 0 ? r : fd_take(is_skeleton_only ? &upper : &mount);
+	return r < 0 ? r : fd_take(&mount);
 }
 
 /*

@@ -400,7 +400,7 @@ int run_process(struct sandbox *s, const struct run_spec *spec, struct run_resul
 			break; /* sandbox_destroy will say that it does not die */
 	}
 	if (e == 0) {
-		if (r->facts.stop != STOP_NONE || !r->facts.has_status)
+		if (r->facts.stop != STOP_NONE || (!r->facts.has_status && !r->facts.is_refused))
 			wait_dead(r);
 		drain(r);
 		gather(r);

@@ -209,13 +209,6 @@ static int clone_child(struct sandbox *s, const struct sandbox_spec *spec, struc
 	return 0;
 }
 
-static int let_go_on(const struct sandbox *s, struct error *err)
-{
-	if (send(s->sock, "g", 1, MSG_NOSIGNAL) != 1)
-		return error_errno(err, errno, "send");
-	return 0;
-}
-
 static int build_rootfs(const struct sandbox *s, const struct sandbox_spec *spec, struct rootfs *ret,
 			struct error *err)
 {
@@ -310,10 +303,6 @@ static int build(struct sandbox *s, const struct sandbox_spec *spec, enum sandbo
 		r = at_stage(stage, SANDBOX_STAGE_MAP, spec, err);
 	if (r == 0)
 		r = map_ids(s, !spec->allow_root, err);
-	if (r == 0)
-		r = at_stage(stage, SANDBOX_STAGE_GO, spec, err);
-	if (r == 0)
-		r = let_go_on(s, err);
 	if (r == 0)
 		r = at_stage(stage, SANDBOX_STAGE_ROOTFS, spec, err);
 	if (r == 0)

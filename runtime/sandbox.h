@@ -6,12 +6,12 @@
  *
  *   P  claim id range; make control groups; socket pair
  *   P  clone3: user, pid, mount, ipc, uts (and net) namespaces, into the v2 group, with a pidfd
- *   C  join v1 groups (writes "0"); wait for P's go-ahead
- *   P  write uid_map, gid_map (and "deny" to setgroups); send the go-ahead
- *   C  become uid 0 inside; execveat(sealed memfd) = cubit-init            |  in parallel
- *   P  clone and idmap layers, upper, overlay, /dev: detached mounts       |
- *   P  send SETUP with both mounts; requests may follow at once
- *   C  attach, mask, pivot, drop; READY; serve (runtime/init/)
+ *   C  join v1 groups (writes "0"); keep capabilities over exec;           |
+ *      execveat(sealed memfd) = cubit-init, which waits for SETUP          |  in parallel
+ *   P  write uid_map, gid_map (and "deny" to setgroups);                   |
+ *      clone and idmap layers, upper, overlay, /dev: detached mounts       |
+ *   P  send SETUP with both mounts (the ids are mapped by then); requests may follow at once
+ *   C  become uid 0 inside; attach, mask, pivot, drop; READY; serve (runtime/init/)
  *
  * Runs in: monitor, cubit-sandbox: root in the initial user namespace, single-threaded, without supplementary groups
  * (sandbox_host_open drops them). sandbox_create does not wait for the sandbox to be ready; READY or FAILED arrives as
@@ -60,7 +60,6 @@ const struct cgroup_host *sandbox_host_cgroups(const struct sandbox_host *host);
 	X(SOCKET, "make the agent socket")                                                                             \
 	X(CLONE, "clone into new namespaces")                                                                          \
 	X(MAP, "map user and group ids")                                                                               \
-	X(GO, "let the child go on")                                                                                   \
 	X(ROOTFS, "build the root file system")                                                                        \
 	X(SETUP, "send the specification")
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/sched.h>
 #include <sched.h>
@@ -40,17 +41,25 @@ static void join_v1_groups(const struct spawn_plan *plan)
 	}
 }
 
-/* True from the go-ahead on: our ids are mapped. */
-static void wait_for_maps(const struct spawn_plan *plan)
+/*
+ * Our ids are not mapped yet, so exec would not see uid 0 and take all capabilities away: as ambient ones they stay,
+ * capabilities(7). They are those over our own user namespace and mean nothing outside.
+ */
+static void keep_caps(const struct spawn_plan *plan)
 {
-	char go;
-	ssize_t n;
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct d[2];
 
-	do {
-		n = recv(plan->sock_fd, &go, sizeof(go), 0);
-	} while (n < 0 && errno == EINTR);
-	if (n != 1)
-		_exit(1); /* the parent gave up or died; it knows */
+	if (syscall(SYS_capget, &h, d) < 0)
+		child_fail(plan->sock_fd, AGENT_STAGE_KEEP_CAPS, "read");
+	for (int i = 0; i < 2; i++)
+		d[i].inheritable = d[i].permitted;
+	if (syscall(SYS_capset, &h, d) < 0)
+		child_fail(plan->sock_fd, AGENT_STAGE_KEEP_CAPS, "inheritable set");
+	for (unsigned cap = 0; cap < 64; cap++) {
+		if (d[cap / 32].permitted & 1u << cap % 32 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+			child_fail(plan->sock_fd, AGENT_STAGE_KEEP_CAPS, "ambient set");
+	}
 }
 
 static void take_descriptors(const struct spawn_plan *plan)
@@ -73,9 +82,7 @@ static __attribute__((noreturn)) void child_main(const struct spawn_plan *plan)
 	/* CVE-2016-9962: until exec this is still our memory; nobody inside may look at it */
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	join_v1_groups(plan);
-	wait_for_maps(plan);
-	if (syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0)
-		child_fail(sock, AGENT_STAGE_IDENTITY, "uid and gid 0 inside");
+	keep_caps(plan);
 	take_descriptors(plan);
 	if (init == CHILD_SOCKET) {
 		init = fcntl(init, F_DUPFD_CLOEXEC, CHILD_SOCKET + 1);

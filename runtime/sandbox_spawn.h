@@ -22,7 +22,7 @@ struct spawn_plan {
 
 /*
  * Clone. In the parent returns the pid with *ret_pidfd owned, or -errno with the likely cause in words. The child
- * waits until one byte arrives on its socket (the maps are written), then becomes uid 0 inside and executes init;
- * failures before exec arrive as AGENT_FAILED. It ends by itself when the parent's end of the socket closes.
+ * executes init at once, while the parent maps ids and builds the root file system; init waits for SETUP on its socket.
+ * Failures before exec arrive as AGENT_FAILED. It ends by itself when the parent's end of the socket closes.
  */
 pid_t spawn_child(const struct spawn_plan *plan, int *ret_pidfd, struct error *err);

@@ -96,6 +96,14 @@ static int attach(int mount_fd, int root, const char *path)
 
 /* ---- stages ---- */
 
+/* SETUP comes after the maps: from now on there is a uid 0 to be. The capabilities we hold stay. */
+static int become_root(struct failure *f)
+{
+	if (syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0)
+		return fail(f, AGENT_STAGE_IDENTITY, "uid and gid 0 inside");
+	return 0;
+}
+
 static int enter_cgroup_ns(const struct init *in, struct failure *f)
 {
 	/* Not a clone flag: the namespace's root is the caller's group at this moment, cgroup_namespaces(7), and a
@@ -336,6 +344,8 @@ int setup_sandbox(const struct init *in, const int fds[2], struct failure *f)
 	cleanup_fd int dev = fds[1];
 
 	if (is_faulty(in, AGENT_STAGE_RECEIVE, f))
+		return -1;
+	if (is_faulty(in, AGENT_STAGE_IDENTITY, f) || become_root(f) < 0)
 		return -1;
 	if (is_faulty(in, AGENT_STAGE_CGROUP_NS, f) || enter_cgroup_ns(in, f) < 0)
 		return -1;
