@@ -242,7 +242,7 @@ static int set_lowers_one_by_one(int context, const struct layers *l, struct err
 
 /* What this kernel defaults to differs by build; say it. Deliberate: no metacopy and no redirects over hostile uppers. */
 static const struct mount_option overlay_options[] = {
-	{ "index", "off" }, { "xino", "off" }, { "metacopy", "off" }, { "redirect_dir", "off" },
+	{ "index", "off" }, { "xino", "off" }, { "metacopy", "off" }, { "redirect_dir", "nofollow" },
 };
 
 typedef int set_lowers(int context, const struct layers *l, struct error *err);

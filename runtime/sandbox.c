@@ -81,6 +81,10 @@ int sandbox_host_open(const struct sandbox_host_options *o, struct sandbox_host 
 	if (!host)
 		return error_errno(err, ENOMEM, "sandbox host");
 	host->run_fd = host->init_fd = host->null_fd = -1;
+	/* none open yet: closing a half-built host must not close descriptor 0 */
+	host->cgroups.v2.base_fd = -1;
+	for (int c = 0; c < CGROUP_CONTROLLERS; c++)
+		host->cgroups.controllers[c].base_fd = -1;
 	host->allow_unenforced = o->allow_unenforced;
 	/* Sandboxes without root get setgroups "denied", so what we have they would keep: have none. */
 	r = setgroups(0, NULL) < 0 ? error_errno(err, errno, "drop supplementary groups (root is needed)") : 0;
