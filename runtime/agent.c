@@ -8,6 +8,35 @@
 #include "runtime/base/buf.h"
 #include "runtime/base/error.h"
 
+enum {
+	OPEN_FILES = 256,
+	STACK_BYTES = 8 << 20,
+	LOCKED_BYTES = 64 << 10,
+	SIGNALS = 256,
+	QUEUE_BYTES = 128 << 10, /* one queue of the default size */
+};
+
+size_t process_rlimits(const struct process_limits *l, struct process_rlimit ret[AGENT_RLIMITS_MAX])
+{
+	const struct {
+		int resource;
+		uint64_t value;
+	} rows[] = {
+		{ RLIMIT_NOFILE, l->open_files ? l->open_files : OPEN_FILES },
+		{ RLIMIT_STACK, l->stack_bytes ? l->stack_bytes : STACK_BYTES },
+		{ RLIMIT_FSIZE, l->file_bytes ? l->file_bytes : RLIM_INFINITY },
+		{ RLIMIT_CORE, 0 },
+		{ RLIMIT_MEMLOCK, LOCKED_BYTES },
+		{ RLIMIT_SIGPENDING, SIGNALS },
+		{ RLIMIT_MSGQUEUE, QUEUE_BYTES },
+	};
+	size_t n = sizeof(rows) / sizeof(rows[0]);
+
+	for (size_t i = 0; i < n; i++)
+		ret[i] = (struct process_rlimit){ rows[i].resource, { rows[i].value, rows[i].value } };
+	return n;
+}
+
 static int pack(struct buf *out, const char *const *strings)
 {
 	int r = 0;
@@ -67,11 +96,16 @@ int agent_request(int sock, enum agent_message type, uint32_t seq, const void *m
 
 int agent_receive(int sock, struct agent_event *ret, int flags, struct error *err)
 {
-	ssize_t n;
+	ssize_t n = 0;
 	int r;
 
-	ret->n_fds = FD_PASS_MAX;
-	n = frame_recv(sock, ret->data, sizeof(ret->data), ret->fds, &ret->n_fds, flags, err);
+	/* A peer that closed with requests unread shows as a reset first; its last words are behind that, unix(7). */
+	for (int tries = 0; tries < 2; tries++) {
+		ret->n_fds = FD_PASS_MAX;
+		n = frame_recv(sock, ret->data, sizeof(ret->data), ret->fds, &ret->n_fds, flags, err);
+		if (n != -ECONNRESET)
+			break;
+	}
 	if (n <= 0) {
 		ret->n_fds = 0;
 		return n == -ECONNRESET ? 0 : (int)n;

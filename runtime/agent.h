@@ -33,6 +33,20 @@ struct process_spec {
 
 #define PROCESS_DEFAULT_ID UINT32_MAX
 
+/* Resource limits of one process as a job has them; 0 is the default of DESIGN §3, or none for file_bytes. */
+struct process_limits {
+	uint64_t open_files;  /* RLIMIT_NOFILE; 256 */
+	uint64_t stack_bytes; /* RLIMIT_STACK; 8 MiB */
+	uint64_t file_bytes;  /* RLIMIT_FSIZE */
+};
+
+/*
+ * The whole set for a job, setrlimit(2): those asked for, no core files, and small shares of what the kernel counts for
+ * all sandboxes of a supervisor together (locked memory, queued signals, message queues), so that one cannot take
+ * them from the others. Returns how many.
+ */
+size_t process_rlimits(const struct process_limits *limits, struct process_rlimit ret[AGENT_RLIMITS_MAX]);
+
 /*
  * Ask for a process. seq becomes its number; choose it unused. Answered by AGENT_STARTED or AGENT_REFUSED.
  * Returns 0 or -errno: -EMSGSIZE when argv and env together are too long (FRAME_MAX_BYTES), -EAGAIN, -EPIPE.

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
@@ -23,6 +24,10 @@ int init_image_open(struct error *err)
 	r = fd_write_all(fd, init_image, (size_t)((uintptr_t)init_image_end - (uintptr_t)init_image), err);
 	if (r < 0)
 		return r;
+	/* Only ever executed, by root of the host: a payload that comes across it (a script may name /proc/self/exe)
+	 * cannot open it, and a lock on an inode that all sandboxes share would be a channel between them. */
+	if (fchmod(fd, 0100) < 0)
+		return error_errno(err, errno, "mode of cubit-init");
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
 		return error_errno(err, errno, "seal cubit-init");
 	return fd_take(&fd);

@@ -190,7 +190,7 @@ static int clone_child(struct sandbox *s, const struct sandbox_spec *spec, struc
 	int pair[2], task_fds[CGROUP_TASK_FDS_MAX];
 	cleanup_fd int child_end = -1;
 	struct spawn_plan plan = {
-		.clone_flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS |
+		.clone_flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWTIME |
 			       (spec->netns_fd < 0 ? CLONE_NEWNET : 0),
 		.cgroup_fd = cgroup_v2_fd(s->cgroup),
 		.task_fds = task_fds,

@@ -152,8 +152,9 @@ static int file_write(struct call *c)
 {
 	const char *path = c->file->path;
 	static char tmp[4200];
+	cleanup_fd int fd = -1; /* closed before the answer: what a failed write took of the disk is free by then */
 	struct stat st;
-	int fd, r;
+	int r;
 
 	if (c->file->flags & AGENT_FILE_PARENTS && make_dirs(path, 0755, false) < 0)
 		return -1;

@@ -18,15 +18,29 @@ enum {
 	INIT_PROCS_MAX = 128,
 };
 
-enum proc_state { PROC_FREE, PROC_RUNNING, PROC_ENDED };
+/*
+ * A payload or a probe is STARTING from fork to exec, when its report pipe closes. It has the payload's uid by then, so
+ * other payloads may stop it: pid 1 never waits for it, wakes it up again, and gives up after START_TIMEOUT_MS.
+ */
+enum proc_state { PROC_FREE, PROC_STARTING, PROC_RUNNING, PROC_ENDED };
+
+enum proc_kind {
+	PROC_PAYLOAD,
+	PROC_HELPER, /* a file or connect call: its end is not reported, it reports by itself */
+	PROC_PROBE,  /* reads what the kernel says of a process like any payload, for READY */
+};
+
+enum { START_TIMEOUT_MS = 3000, START_WAKE_MS = 5 };
 
 /* One process started for the host. */
 struct proc {
 	enum proc_state state;
-	bool is_helper; /* a file or connect call: its end is not reported, it reports by itself */
+	enum proc_kind kind;
 	uint32_t seq;
 	pid_t pid;
-	int fds[3]; /* host ends, kept only with AGENT_SETUP_SURVIVE; -1 otherwise. fds[0] alone for a PTY */
+	int report_fd;        /* while STARTING: what the child says of its failure; end of file is success */
+	uint64_t deadline_ns; /* while STARTING */
+	int fds[3]; /* host ends; kept while RUNNING only with AGENT_SETUP_SURVIVE. fds[0] alone for a PTY */
 	bool is_pty;
 	struct agent_started started;
 	struct agent_exited exited;
@@ -84,19 +98,25 @@ int restrict_filter(const struct init *in, struct failure *f);
 
 /* ---- process.c ---- */
 
-struct proc *proc_new(struct init *in, uint32_t seq);
+struct proc *proc_new(struct init *in, enum proc_kind kind, uint32_t seq);
 struct proc *proc_find(struct init *in, uint32_t seq);
 struct proc *proc_by_pid(struct init *in, pid_t pid);
 void proc_release(struct proc *p);
 
-/* Start what START asks for, answer STARTED or REFUSED. */
+/* Begin what START asks for; STARTED or REFUSED follows when the program runs or has failed to. */
 void process_start(struct init *in, uint32_t seq, const struct agent_start *start);
 
 /* Tell the host about a process again (ATTACH). */
 void process_announce(struct init *in, const struct proc *p);
 
-/* Take every dead child; report the ends of processes. Returns whether anything was reaped. */
+/* Take every dead child; report the ends of processes. */
 void process_reap(struct init *in);
+
+/* A STARTING process's report pipe has something, or its end. */
+void process_settle(struct init *in, struct proc *p);
+
+/* Wake up who is STARTING and was stopped; give up on those past their deadline. */
+void process_push(struct init *in);
 
 void process_signal(struct init *in, uint32_t seq, const struct agent_signal *s);
 void process_resize(struct init *in, uint32_t seq, const struct agent_resize *r);

@@ -81,7 +81,7 @@ int helper_fork(struct init *in, uint32_t seq, uint32_t uid, uint32_t gid)
 		reply_refused(in, seq, &f);
 		return -1;
 	}
-	p = proc_new(in, seq);
+	p = proc_new(in, PROC_HELPER, seq);
 	pid = p ? fork() : -1;
 	if (pid == 0) {
 		if (restrict_identity(&id, "/", &f) < 0) {
@@ -98,7 +98,7 @@ int helper_fork(struct init *in, uint32_t seq, uint32_t uid, uint32_t gid)
 		return -1;
 	}
 	p->pid = pid;
-	p->is_helper = true;
+	p->state = PROC_RUNNING;
 	return 1;
 }
 
@@ -137,7 +137,7 @@ static void attach(struct init *in, uint32_t seq)
 	for (size_t i = 0; i < INIT_PROCS_MAX; i++) {
 		const struct proc *p = &in->procs[i];
 
-		if (p->state != PROC_FREE && !p->is_helper)
+		if (p->kind == PROC_PAYLOAD && (p->state == PROC_RUNNING || p->state == PROC_ENDED))
 			process_announce(in, p);
 	}
 }
@@ -206,26 +206,57 @@ static bool serve_message(struct init *in)
 	return true;
 }
 
+enum { POLL_SOCKET, POLL_SIGNALS, POLL_FIXED };
+
+/* Add the report pipes of who is starting; procs[i] belongs to fds[POLL_FIXED + i]. Returns how many. */
+static size_t add_starting(struct init *in, struct pollfd *fds, struct proc **procs)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < INIT_PROCS_MAX; i++) {
+		if (in->procs[i].state != PROC_STARTING)
+			continue;
+		fds[POLL_FIXED + n] = (struct pollfd){ .fd = in->procs[i].report_fd, .events = POLLIN };
+		procs[n++] = &in->procs[i];
+	}
+	return n;
+}
+
 /* Serve until the peer is gone; then end, or wait for the next one when made to survive. */
 static void serve(struct init *in, int signal_fd)
 {
-	struct pollfd fds[2] = { { .fd = INIT_SOCKET, .events = POLLIN }, { .fd = signal_fd, .events = POLLIN } };
+	struct pollfd fds[POLL_FIXED + INIT_PROCS_MAX] = {
+		[POLL_SOCKET] = { .fd = INIT_SOCKET, .events = POLLIN },
+		[POLL_SIGNALS] = { .fd = signal_fd, .events = POLLIN },
+	};
+	struct proc *starting[INIT_PROCS_MAX];
 
 	for (;;) {
+		size_t n = add_starting(in, fds, starting);
 		struct signalfd_siginfo si;
+		int r = poll(fds, POLL_FIXED + n, n ? START_WAKE_MS : -1);
 
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		if (r < 0 && errno != EINTR)
 			return;
+		if (r <= 0) { /* nobody had anything to say: is somebody being held? */
+			process_push(in);
+			continue;
+		}
+		for (size_t i = 0; i < n; i++) {
+			if (fds[POLL_FIXED + i].revents)
+				process_settle(in, starting[i]);
+		}
 		/* ends before requests: a START may need the table slot that an end frees */
-		if (fds[1].revents && read(signal_fd, &si, sizeof(si)) > 0)
+		if (fds[POLL_SIGNALS].revents && read(signal_fd, &si, sizeof(si)) > 0)
 			process_reap(in);
-		if (fds[0].revents && !serve_message(in)) {
+		if (fds[POLL_SOCKET].revents && !serve_message(in)) {
 			if (!(in->setup.flags & AGENT_SETUP_SURVIVE))
 				return;
 			/* The monitor keeps a copy of the other end, so this is the end of it as well; its next
 			 * life finds us by the control group and may only kill. Reap until then. */
-			fds[0].fd = -1;
+			fds[POLL_SOCKET].fd = -1;
 		}
+		process_push(in); /* a busy socket must not keep the held ones waiting */
 	}
 }
 

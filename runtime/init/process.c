@@ -1,9 +1,10 @@
 /*
  * Processes for the host: start with pipes or a terminal, signal, resize, reap.
  *
- * A payload is started with vfork(2): pid 1 is suspended until exec or _exit, the child writes its failure straight
- * into our memory, and no page table is copied. Nothing inside can touch the child meanwhile: like pid 1 it is not
- * dumpable, so ptrace(2) and /proc refuse it.
+ * Between fork and exec a child already has the payload's uid, so every other payload may send it signals. Pid 1
+ * therefore never waits for one (vfork(2) would): the child reports through a pipe that exec closes, and pid 1
+ * serves on meanwhile. Nothing inside can look into the child: like pid 1 it is not dumpable, so ptrace(2) and /proc
+ * refuse it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,14 +27,16 @@
 
 enum { ARGS_MAX = 4096, STATUS_BYTES = 8192 };
 
-struct proc *proc_new(struct init *in, uint32_t seq)
+struct proc *proc_new(struct init *in, enum proc_kind kind, uint32_t seq)
 {
 	for (size_t i = 0; i < INIT_PROCS_MAX; i++) {
 		struct proc *p = &in->procs[i];
 
 		if (p->state != PROC_FREE)
 			continue;
-		*p = (struct proc){ .state = PROC_RUNNING, .seq = seq, .fds = { -1, -1, -1 } };
+		*p = (struct proc){
+			.state = PROC_STARTING, .kind = kind, .seq = seq, .report_fd = -1, .fds = { -1, -1, -1 },
+		};
 		return p;
 	}
 	errno = EAGAIN;
@@ -45,7 +48,7 @@ struct proc *proc_find(struct init *in, uint32_t seq)
 	for (size_t i = 0; i < INIT_PROCS_MAX; i++) {
 		struct proc *p = &in->procs[i];
 
-		if (p->state != PROC_FREE && !p->is_helper && p->seq == seq)
+		if (p->state != PROC_FREE && p->kind == PROC_PAYLOAD && p->seq == seq)
 			return p;
 	}
 	errno = ESRCH;
@@ -55,7 +58,8 @@ struct proc *proc_find(struct init *in, uint32_t seq)
 struct proc *proc_by_pid(struct init *in, pid_t pid)
 {
 	for (size_t i = 0; i < INIT_PROCS_MAX; i++) {
-		if (in->procs[i].state == PROC_RUNNING && in->procs[i].pid == pid)
+		if ((in->procs[i].state == PROC_STARTING || in->procs[i].state == PROC_RUNNING) &&
+		    in->procs[i].pid == pid)
 			return &in->procs[i];
 	}
 	return NULL;
@@ -65,6 +69,7 @@ void proc_release(struct proc *p)
 {
 	for (size_t i = 0; i < 3; i++)
 		fd_close(&p->fds[i]);
+	fd_close(&p->report_fd);
 	p->state = PROC_FREE;
 }
 
@@ -231,18 +236,31 @@ static void become_payload(const struct init *in, const struct agent_start *star
 	(void)fail(f, AGENT_STAGE_EXEC, start_argv[0]);
 }
 
-/* vfork in a function of its own: only what is passed in is touched by the child. */
-static __attribute__((noinline)) pid_t spawn(const struct init *in, const struct agent_start *start,
-					     const struct identity *id, const struct stdio *s, struct failure *f)
+/*
+ * Fork with a report pipe. In the child returns 0 with *ret_report the write end (close-on-exec); it is the child's
+ * word of failure. In pid 1 returns 1 with p's pid, pipe and deadline set, or -1 with f filled.
+ */
+static int fork_reporting(struct proc *p, int *ret_report, struct failure *f)
 {
-	/* why and how it is safe: head of this file */
-	pid_t pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
+	int pipe_fds[2];
 
-	if (pid == 0) {
-		become_payload(in, start, id, s, f); /* NOLINT(clang-analyzer-unix.Vfork) */
-		_exit(127);
+	if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) < 0)
+		return fail(f, AGENT_STAGE_STDIO, "report pipe");
+	p->pid = fork();
+	if (p->pid == 0) {
+		fd_close(&pipe_fds[0]);
+		*ret_report = pipe_fds[1];
+		return 0;
 	}
-	return pid;
+	fd_close(&pipe_fds[1]);
+	if (p->pid < 0) {
+		(void)fail(f, AGENT_STAGE_FORK, "process");
+		fd_close(&pipe_fds[0]);
+		return -1;
+	}
+	p->report_fd = pipe_fds[0];
+	p->deadline_ns = clock_deadline_ns(START_TIMEOUT_MS * NS_PER_MS);
+	return 1;
 }
 
 /* The host's ends that there are, without gaps. */
@@ -257,11 +275,12 @@ static size_t host_fds(const int host[3], int ret[3])
 	return n;
 }
 
-/* Check the request, make the descriptors, start. -1 with f filled. */
+/* Check the request, make the descriptors, fork. -1 with f filled. Does not return in the child. */
 static int try_start(const struct init *in, const struct agent_start *start, struct proc *p, struct stdio *s,
 		     struct failure *f)
 {
 	struct identity id;
+	int report = -1, r;
 
 	if (identity_resolve(in, start->uid, start->gid, &id) < 0)
 		return fail(f, AGENT_STAGE_CREDENTIALS, "uid or gid 0");
@@ -274,13 +293,12 @@ static int try_start(const struct init *in, const struct agent_start *start, str
 	if (stdio_open(s, &id, start) < 0)
 		return fail(f, AGENT_STAGE_STDIO, "descriptors");
 	p->is_pty = start->stdio == AGENT_STDIO_PTY;
-	p->pid = spawn(in, start, &id, s, f);
-	if (p->pid < 0)
-		return fail(f, AGENT_STAGE_FORK, start_argv[0]);
-	if (f->stage == AGENT_STAGE_NONE)
-		return 0;
-	(void)waitpid(p->pid, NULL, 0); /* it wrote down why and has just called _exit */
-	return -1;
+	r = fork_reporting(p, &report, f);
+	if (r != 0)
+		return r < 0 ? -1 : 0;
+	become_payload(in, start, &id, s, f);
+	/* below PIPE_BUF, into an empty pipe: whole */
+	_exit(write(report, f, sizeof(*f)) == (ssize_t)sizeof(*f) ? 127 : 126);
 }
 
 void process_start(struct init *in, uint32_t seq, const struct agent_start *start)
@@ -288,8 +306,7 @@ void process_start(struct init *in, uint32_t seq, const struct agent_start *star
 	struct failure f = { .stage = AGENT_STAGE_NONE };
 	struct stdio s = { .child = { -1, -1, -1 }, .host = { -1, -1, -1 } };
 	bool is_taken = proc_find(in, seq) != NULL;
-	struct proc *p = is_taken ? NULL : proc_new(in, seq);
-	int fds[3];
+	struct proc *p = is_taken ? NULL : proc_new(in, PROC_PAYLOAD, seq);
 
 	if (!p) {
 		errno = is_taken ? EEXIST : EAGAIN;
@@ -299,15 +316,75 @@ void process_start(struct init *in, uint32_t seq, const struct agent_start *star
 	}
 	if (try_start(in, start, p, &s, &f) < 0) {
 		proc_release(p);
-		stdio_done(&s);
 		reply_refused(in, seq, &f);
-		return;
+	} else {
+		for (size_t i = 0; i < 3; i++)
+			p->fds[i] = fd_take(&s.host[i]); /* handed out when the program runs */
 	}
-	p->started = (struct agent_started){ .pid_inside = (uint32_t)p->pid, .at_ns = clock_now_ns() };
-	reply(in, AGENT_STARTED, seq, &p->started, fds, host_fds(s.host, fds));
-	for (size_t i = 0; i < 3 && in->setup.flags & AGENT_SETUP_SURVIVE; i++)
-		p->fds[i] = fd_take(&s.host[i]); /* for the next peer */
 	stdio_done(&s);
+}
+
+/* The program runs: hand its descriptors out. */
+static void started(struct init *in, struct proc *p)
+{
+	int fds[3];
+
+	p->state = PROC_RUNNING;
+	p->started = (struct agent_started){ .pid_inside = (uint32_t)p->pid, .at_ns = clock_now_ns() };
+	reply(in, AGENT_STARTED, p->seq, &p->started, fds, host_fds(p->fds, fds));
+	for (size_t i = 0; i < 3 && !(in->setup.flags & AGENT_SETUP_SURVIVE); i++)
+		fd_close(&p->fds[i]); /* otherwise kept for the next peer */
+}
+
+/* It did not come so far. Whatever is left of it is reaped later as nobody's child. */
+static void refuse_start(struct init *in, struct proc *p, const struct failure *f)
+{
+	reply_refused(in, p->seq, f);
+	proc_release(p);
+}
+
+void process_settle(struct init *in, struct proc *p)
+{
+	union {
+		struct failure failure;
+		struct agent_ready ready;
+	} said;
+	ssize_t n = read(p->report_fd, &said, sizeof(said));
+
+	if (n < 0)
+		return; /* EAGAIN: woken for nothing */
+	fd_close(&p->report_fd);
+	if (p->kind == PROC_PROBE && n == (ssize_t)sizeof(said.ready)) {
+		reply(in, AGENT_READY, p->seq, &said.ready, NULL, 0);
+		proc_release(p);
+	} else if (n == (ssize_t)sizeof(said.failure)) {
+		refuse_start(in, p, &said.failure);
+	} else if (p->kind == PROC_PROBE) {
+		const struct failure f = { .stage = AGENT_STAGE_SECCOMP, .code = EIO, .object = "probe" };
+
+		refuse_start(in, p, &f);
+	} else {
+		started(in, p);
+	}
+}
+
+void process_push(struct init *in)
+{
+	uint64_t now = clock_now_ns();
+
+	for (size_t i = 0; i < INIT_PROCS_MAX; i++) {
+		const struct failure f = { .stage = AGENT_STAGE_EXEC, .code = ETIMEDOUT, .object = "held by another process" };
+		struct proc *p = &in->procs[i];
+
+		if (p->state != PROC_STARTING)
+			continue;
+		if (now >= p->deadline_ns) {
+			(void)kill(p->pid, SIGKILL); /* ours and not reaped: the number is still its own */
+			refuse_start(in, p, &f);
+		} else if (now + (START_TIMEOUT_MS - START_WAKE_MS) * NS_PER_MS >= p->deadline_ns) {
+			(void)kill(p->pid, SIGCONT); /* nothing to somebody who was not stopped */
+		}
+	}
 }
 
 void process_announce(struct init *in, const struct proc *p)
@@ -328,7 +405,12 @@ static uint64_t timeval_ns(const struct timeval *tv)
 
 static void ended(struct init *in, struct proc *p, int status, const struct rusage *ru)
 {
-	if (p->is_helper) {
+	if (p->state == PROC_STARTING) {
+		process_settle(in, p); /* it can say no more: what it said, or that exec closed the pipe */
+		if (p->state != PROC_RUNNING)
+			return;
+	}
+	if (p->kind == PROC_HELPER) {
 		struct failure f = { .stage = AGENT_STAGE_REQUEST, .code = EIO, .object = "helper died" };
 
 		if (WIFSIGNALED(status)) /* otherwise it has answered by itself */
@@ -369,6 +451,12 @@ void process_signal(struct init *in, uint32_t seq, const struct agent_signal *s)
 	struct proc *p = s->proc ? proc_find(in, s->proc) : NULL;
 	int r;
 
+	if (s->signo >= NSIG) {
+		errno = EINVAL;
+		(void)fail(&f, AGENT_STAGE_REQUEST, "no such signal");
+		reply_refused(in, seq, &f);
+		return;
+	}
 	if (s->proc && !p) {
 		(void)fail(&f, AGENT_STAGE_REQUEST, "no such process");
 		reply_refused(in, seq, &f);
@@ -497,35 +585,27 @@ static void fill_report(struct agent_ready *ready)
 void process_report(struct init *in, uint32_t seq)
 {
 	struct failure f = { .stage = AGENT_STAGE_NONE };
-	struct agent_ready ready = { .is_probe = 0 };
+	struct proc *p = proc_new(in, PROC_PROBE, seq);
+	struct agent_ready ready;
 	struct identity id;
-	int p[2];
-	pid_t pid;
-	ssize_t n;
+	int report = -1, r;
 
 	(void)identity_resolve(in, UINT32_MAX, UINT32_MAX, &id); /* the default identity always resolves */
-	if (pipe2(p, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
-		(void)fail(&f, AGENT_STAGE_FORK, "probe");
+	if (!p)
+		(void)fail(&f, AGENT_STAGE_REQUEST, "process table");
+	r = p ? fork_reporting(p, &report, &f) : -1;
+	if (r < 0) {
+		if (p)
+			proc_release(p);
 		reply_refused(in, seq, &f);
-		return;
 	}
-	if (pid == 0) {
-		if (restrict_identity(&id, "/", &f) < 0 || restrict_filter(in, &f) < 0)
-			_exit(1);
+	if (r != 0)
+		return;
+	if (restrict_identity(&id, "/", &f) == 0 && restrict_filter(in, &f) == 0) {
 		/* readable again after the identity changed, as any exec would make it */
 		(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 		fill_report(&ready);
-		_exit(write(p[1], &ready, sizeof(ready)) == (ssize_t)sizeof(ready) ? 0 : 1);
+		_exit(write(report, &ready, sizeof(ready)) == (ssize_t)sizeof(ready) ? 0 : 1);
 	}
-	fd_close(&p[1]);
-	n = read(p[0], &ready, sizeof(ready)); /* below PIPE_BUF: whole or nothing */
-	fd_close(&p[0]);
-	(void)waitpid(pid, NULL, 0);
-	if (n != (ssize_t)sizeof(ready)) {
-		errno = EIO;
-		(void)fail(&f, AGENT_STAGE_SECCOMP, "probe");
-		reply_refused(in, seq, &f);
-		return;
-	}
-	reply(in, AGENT_READY, seq, &ready, NULL, 0);
+	_exit(write(report, &f, sizeof(f)) == (ssize_t)sizeof(f) ? 0 : 1);
 }

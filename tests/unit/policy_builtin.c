@@ -71,6 +71,9 @@ static const struct verdict verdicts[] = {
 	{ "kill",         { 0 },                       { OK, OK, OK, OK, OK } },
 	{ "sync",         { 0 },                       { NO(0), NO(EPERM), NO(0), NO(0), NO(0) } },
 	{ "fsync",        { 0 },                       { OK, OK, OK, OK, OK } },
+	{ "fadvise64",    { 3, 0, 0, 3 },              { OK, OK, OK, OK, OK } },
+	{ "fadvise64",    { 3, 0, 0, 4 },              { NO(0), NO(0), NO(0), NO(0), NO(0) } },
+	{ "fadvise64",    { 3, 0, 0, 0x100000004 },    { NO(0), NO(0), NO(0), NO(0), NO(0) } },
 
 	/* processes and namespaces */
 	{ "fork",         { 0 },                       { OK, NO(EPERM), OK, OK, OK } },

@@ -241,15 +241,9 @@ static int take_report(struct session *s, struct sandbox *sb, struct error *err)
 
 static int run_in(struct session *s, struct sandbox *sb, struct run_result *ret, struct error *err)
 {
-	const struct process_rlimit rlimits[] = {
-		{ RLIMIT_NOFILE, { s->o.open_files, s->o.open_files } },
-		{ RLIMIT_CORE, { 0, 0 } },
-		{ RLIMIT_STACK, { s->o.stack_bytes, s->o.stack_bytes } },
-		{ RLIMIT_MEMLOCK, { 64 << 10, 64 << 10 } },
-		{ RLIMIT_MSGQUEUE, { 819200, 819200 } },
-		{ RLIMIT_FSIZE, { s->o.file_bytes ? s->o.file_bytes : RLIM_INFINITY,
-				  s->o.file_bytes ? s->o.file_bytes : RLIM_INFINITY } },
-	};
+	const struct process_limits limits = { s->o.open_files, s->o.stack_bytes, s->o.file_bytes };
+	struct process_rlimit rlimits[AGENT_RLIMITS_MAX];
+	size_t n_rlimits = process_rlimits(&limits, rlimits);
 	const struct process_spec process = {
 		.argv = s->o.argv,
 		.env = s->o.env,
@@ -259,7 +253,7 @@ static int run_in(struct session *s, struct sandbox *sb, struct run_result *ret,
 		.stdio = s->input_fd >= 0 || s->o.hold_stdin ? AGENT_STDIO_PIPES : AGENT_STDIO_NO_STDIN,
 		.umask = 022,
 		.rlimits = rlimits,
-		.n_rlimits = sizeof(rlimits) / sizeof(rlimits[0]),
+		.n_rlimits = n_rlimits,
 	};
 	const struct run_spec run = {
 		.process = &process,
