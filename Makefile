@@ -26,14 +26,16 @@ say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
 # ---- what there is --------------------------------------------------------------------------------------------
 
-LIBRARIES := base runtime netsetup policies
+LIBRARIES := base runtime netsetup policies images
 DIR_base := runtime/base
 DIR_runtime := runtime
 DIR_netsetup := netsetup
 DIR_policies := policies
-PROGRAMS := cubit cubit-sandbox
+DIR_images := images $(patsubst %/,%,$(wildcard images/*/))
+PROGRAMS := cubit cubit-sandbox cubit-worker
 DIR_cubit := tools/cubit
 DIR_cubit-sandbox := tools/sandbox
+DIR_cubit-worker := tools/worker
 
 # A library or a program that has no source yet is not built.
 src = $(sort $(foreach d,$(1),$(wildcard $(d)/*.c)))
@@ -49,13 +51,14 @@ ALL_SRC := $(foreach l,$(LIBRARIES),$(call src,$(DIR_$(l)))) $(foreach p,$(PROGR
 	$(INIT_SRC) $(TEST_SRC) $(FUZZ_SRC) $(wildcard tests/*.c tests/support/*.c)
 ALL_HDR := $(shell git ls-files -co --exclude-standard '*.h' 2>/dev/null)
 ALL_SH := $(shell git ls-files -co --exclude-standard '*.sh' 2>/dev/null) \
-	$(wildcard tools/setup tests/vm/guest .ci/run tools/run)
+	$(wildcard tools/setup tests/vm/guest .ci/run tools/run tools/mkimage)
 
 # ---- flags ----------------------------------------------------------------------------------------------------
 
 PKGS_runtime := ext2fs com_err
 PKGS_policies := libseccomp jansson
 PKGS_netsetup := libnl-3.0 libnl-route-3.0 libnftables
+PKGS_images := libcurl libcrypto libzstd libisal zlib libseccomp
 PKGS := jansson $(sort $(foreach l,$(LIBRARIES),$(PKGS_$(l))))
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
@@ -76,7 +79,7 @@ init_ldflags = -static -no-pie -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,nose
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 init_obj = $(patsubst %.c,$(BUILD)/init/%.o,$(1))
 # most dependent first, as a static link wants it
-LIBS = $(foreach l,$(filter netsetup policies runtime,$(LIBRARIES)),$(BUILD)/lib/lib$(l).a) $(BUILD)/lib/libbase.a
+LIBS = $(foreach l,$(filter netsetup images policies runtime,$(LIBRARIES)),$(BUILD)/lib/lib$(l).a) $(BUILD)/lib/libbase.a
 
 # ---- building -------------------------------------------------------------------------------------------------
 
@@ -97,12 +100,14 @@ define library
 $(BUILD)/lib/lib$(1).a: $(call obj,$(call src,$(DIR_$(1)))) $(EXTRA_$(1))
 	@mkdir -p $$(@D)
 	$$(call say,AR,$$@)
-	$$(Q)rm -f $$@ && ar rcs $$@ $$^
+	$$(Q)rm -f $$@ && ar rcsP $$@ $$^
 endef
 # cubit-init travels inside the programs that start sandboxes: nothing to find at run time, nothing to swap
 EXTRA_runtime := $(if $(INIT_SRC),$(BUILD)/obj/runtime/init_blob.o)
 # and so do the built-in seccomp profiles
 EXTRA_policies := $(BUILD)/obj/policies/builtin_profiles.o
+# and the definitions of languages
+EXTRA_images := $(BUILD)/obj/images/runtime_builtin.o
 $(foreach l,$(LIBRARIES),$(eval $(call library,$(l))))
 
 $(BUILD)/bin/cubit-init: $(call init_obj,$(INIT_SRC) $(patsubst %,runtime/base/%.c,$(INIT_BASE)) \
@@ -119,6 +124,15 @@ $(BUILD)/obj/runtime/init_blob.o: runtime/init_blob.S $(BUILD)/bin/cubit-init
 $(BUILD)/obj/policies/builtin_profiles.o: policies/builtin_profiles.S $(wildcard policies/profiles/*.json)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -c -o $@ $<
+
+# the directory as well: a definition that was taken away is a change too
+$(BUILD)/gen/runtimes: images/runtimes $(wildcard images/runtimes/*.json)
+	@mkdir -p $(@D)
+	$(Q)for f in $(sort $(filter %.json,$^)); do printf '%s\0' "$$(basename $$f .json)"; cat $$f; printf '\0'; done > $@
+
+$(BUILD)/obj/images/runtime_builtin.o: images/runtime_builtin.S $(BUILD)/gen/runtimes
+	@mkdir -p $(@D)
+	$(Q)$(CC) -DRUNTIMES='"$(BUILD)/gen/runtimes"' -c -o $@ $<
 
 define program
 $(BUILD)/bin/$(1): $(call obj,$(call src,$(DIR_$(1)))) $(LIBS)
@@ -153,17 +167,22 @@ $(BUILD)/tests/payload: tests/payload.c Makefile
 	$(call say,CC,$< (static))
 	$(Q)$(CC) $(LANG_FLAGS) $(WARN) -O2 -static -MMD -MP -o $@ $< -lpthread
 
-.PHONY: tests
+.PHONY: libs tests
+libs: $(LIBS)
+
 tests: all $(TEST_BIN) $(FUZZ_BIN) $(PAYLOAD) ## build the test programs
 
 RUN_TESTS = CUBIT_BUILD=$(abspath $(BUILD)) tests/run $(if $(T),--only '$(T)')
 
-.PHONY: check check-root check-vm test
+.PHONY: check check-root check-e2e check-vm test
 check: tests ## unit tests: no privilege, no network, seconds
 	$(Q)$(RUN_TESTS) --tier unit --tier fuzz --tier driver
 
 check-root: tests ## what needs root, on this machine
 	$(Q)$(RUN_TESTS) --tier root --tier attack
+
+check-e2e: tests ## against real peers: registries, skopeo, umoci, the package mirror
+	$(Q)$(RUN_TESTS) --tier e2e
 
 check-vm: tests ## what needs root, on a stock kernel 6.1 with pure cgroup v2
 	$(Q)$(RUN_TESTS) --tier vm
@@ -171,7 +190,7 @@ check-vm: tests ## what needs root, on a stock kernel 6.1 with pure cgroup v2
 test: ## install what is missing, build, pass every test
 	$(Q)tools/setup
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) WERROR=1 all tests
-	$(Q)$(RUN_TESTS) --must-run --tier unit --tier fuzz --tier driver --tier root --tier attack --tier vm
+	$(Q)$(RUN_TESTS) --must-run --tier unit --tier fuzz --tier driver --tier root --tier attack --tier e2e --tier vm
 
 .PHONY: fuzz
 FUZZ_SECONDS ?= 60
@@ -208,7 +227,7 @@ lint: compile_commands.json ## clang-tidy, cppcheck, shellcheck
 		| { grep -vE 'warnings? generated|^$$' || true; } | tee $(BUILD)/lint.txt; ! grep -qE ' (warning|error): ' $(BUILD)/lint.txt
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 -j"$$(nproc)" \
 		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches -D_GNU_SOURCE -I. $(ALL_SRC)
-	$(Q)shellcheck $(ALL_SH)
+	$(Q)shellcheck -x $(ALL_SH)
 	@echo 'lint: clean'
 
 format: ## clang-format over every C file

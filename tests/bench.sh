@@ -68,3 +68,5 @@ if command -v strace >/dev/null; then
 	fi
 fi
 echo "# raw samples: $out/cold.csv"
+
+CUBIT_BUILD=$build tests/bench/unpack.sh "${UNPACK_ROUNDS:-3}"

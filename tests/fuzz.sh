@@ -5,18 +5,19 @@
 set -eu
 cd "$(dirname "$0")/.."
 seconds=$1 only=${2:-}
-mkdir -p build/fuzz
-sources=$(printf '%s\n' runtime/base/*.c runtime/agent_proto.c policies/*.c policies/*.S)
-pkgs='jansson libseccomp'
+lib=build/fuzz/lib
+make --no-print-directory -j"$(nproc)" CC=clang BUILD=$lib SANITIZE=address,undefined \
+	CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' libs
+pkgs='jansson libseccomp ext2fs com_err libcurl libcrypto libzstd libisal zlib'
 for target in tests/fuzz/*.c; do
 	name=$(basename "$target" .c)
 	[ -z "$only" ] || [ "$only" = "$name" ] || continue
 	mkdir -p "build/fuzz/$name"
-	existing=$(for f in $sources; do [ ! -e "$f" ] || echo "$f"; done)
 	# shellcheck disable=SC2046,SC2086  # lists of words
 	clang -std=gnu17 -D_GNU_SOURCE -I. -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-		$(pkg-config --cflags $pkgs) -o "build/fuzz/$name.bin" "$target" $existing \
-		$(pkg-config --libs $pkgs)
+		$(pkg-config --cflags $pkgs) -o "build/fuzz/$name.bin" "$target" \
+		$lib/lib/libimages.a $lib/lib/libpolicies.a $lib/lib/libruntime.a $lib/lib/libbase.a \
+		-Wl,--as-needed $(pkg-config --libs $pkgs)
 	echo "fuzz: $name for $seconds s"
 	"build/fuzz/$name.bin" -max_total_time="$seconds" -print_final_stats=1 -rss_limit_mb=2048 \
 		-artifact_prefix="build/fuzz/$name/crash-" "build/fuzz/$name" "tests/fuzz/corpus/$name" 2>&1 | tail -n 12

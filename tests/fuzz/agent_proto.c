@@ -40,7 +40,7 @@ static void read_message(const uint8_t *data, size_t size)
 		assert(walk(&any.start.argv) == any.start.argv.size && walk(&any.start.env) == any.start.env.size);
 	if (h.type == AGENT_FAILED || h.type == AGENT_REFUSED)
 		assert(agent_stage_name(any.failed.stage)[0]);
-	again = malloc(size);
+	again = malloc(size ? size : 1);
 	assert(again && agent_encode(&w, again, size, (enum agent_message)h.type, h.seq, &any, NULL) == 0);
 	memcpy(again + OFFSET_N_FDS, data + OFFSET_N_FDS, 2);
 	assert(w.size == size && memcmp(again, data, size) == 0);
@@ -66,7 +66,8 @@ static ssize_t read_records(const uint8_t *data, size_t size, size_t cut)
 			continue;
 		}
 		assert((size_t)n <= have - at);
-		assert(agent_record_encode(again, sizeof(again), &r) == (size_t)n && memcmp(again, data + at, (size_t)n) == 0);
+		assert(agent_record_encode(again, sizeof(again), &r) == (size_t)n &&
+		       memcmp(again, data + at, (size_t)n) == 0);
 		at += (size_t)n;
 	}
 }

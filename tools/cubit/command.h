@@ -14,6 +14,8 @@ enum { EXIT_YES = 0, EXIT_NO = 1, EXIT_USAGE = 2 };
 typedef int command_fn(int argc, char **argv);
 
 int doctor_main(int argc, char **argv);
+int image_main(int argc, char **argv);
+int runtime_main(int argc, char **argv);
 
 /* One option of a command. A table of them ends with a row without a name. */
 struct option_row {

@@ -31,6 +31,8 @@ static const struct {
 	const char *help;
 } commands[] = {
 	{ "doctor", doctor_main, "say what this machine has and lacks for running Cubit" },
+	{ "image", image_main, "fetch, send, list and remove images" },
+	{ "runtime", runtime_main, "list the languages, show one, test them in sandboxes" },
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };

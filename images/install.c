@@ -1,0 +1,249 @@
+/* Taking an image in: see install.h. */
+#include "images/install.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "images/config.h"
+#include "images/unpack_layer.h"
+#include "runtime/base/buf.h"
+#include "runtime/base/cleanup.h"
+#include "runtime/base/error.h"
+#include "runtime/base/fd.h"
+
+/* One image on its way in. */
+struct install {
+	struct store *store;
+	const struct image_source *source;
+	const struct image_options *options;
+	struct store_lease *lease;
+	struct image_event event; /* of the step being done */
+};
+
+static void emit(struct install *in, uint64_t done, uint64_t total)
+{
+	in->event.done = done;
+	in->event.total = total;
+	if (in->options->event)
+		in->options->event(&in->event, in->options->arg);
+}
+
+static void begin(struct install *in, enum image_step step, const char *what, const struct digest *d)
+{
+	in->event = (struct image_event){ .step = step, .what = what, .digest = d ? d->text : "" };
+}
+
+static void end(struct install *in, uint64_t total, bool was_there)
+{
+	in->event.is_end = true;
+	in->event.was_there = was_there;
+	emit(in, total, total);
+}
+
+static void on_progress(uint64_t done, uint64_t total, void *arg)
+{
+	emit(arg, done, total);
+}
+
+/* ---- blobs ---------------------------------------------------------------------------------------------------- */
+
+static int take_blob(struct install *in, const char *what, const struct descriptor *d, struct error *err)
+{
+	struct store_blob_writer *w = NULL;
+	uint64_t have = 0, size = 0;
+	int fd = -1, r = store_lease_add(in->lease, &d->digest, err);
+
+	if (r < 0)
+		return r;
+	begin(in, in->source->step, what, &d->digest);
+	r = store_blob_begin(in->store, &d->digest, &w, &fd, &have, err);
+	if (r < 0)
+		return r;
+	if (r == 1) {
+		if (store_blob_has(in->store, &d->digest, &size) && size != d->size)
+			return error_set(err, EBADMSG, "%s has %llu bytes, size %llu announced", d->digest.text,
+					 (unsigned long long)size, (unsigned long long)d->size);
+		end(in, d->size, true);
+		return 0;
+	}
+	r = in->source->blob(in->source->self, d, fd, have, on_progress, in, err);
+	if (r < 0) {
+		store_blob_abandon(w, r != -EBADMSG);
+		return r;
+	}
+	r = store_blob_commit(w, err);
+	if (r == 0)
+		end(in, d->size, false);
+	return r;
+}
+
+static int take_layer(struct install *in, const char *what, const struct descriptor *d, const struct digest *diff_id,
+		      struct error *err)
+{
+	struct store_layer_writer *w = NULL;
+	int dir = -1, r = take_blob(in, what, d, err);
+
+	if (r == 0)
+		r = store_lease_add(in->lease, diff_id, err);
+	if (r < 0)
+		return r;
+	begin(in, IMAGE_UNPACK, what, diff_id);
+	r = store_layer_begin(in->store, diff_id, &w, &dir, err);
+	if (r == 1)
+		end(in, d->size, true);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	emit(in, 0, d->size);
+	r = unpack_blob(in->store, d, diff_id, dir, on_progress, in, err);
+	if (r < 0) {
+		store_layer_abandon(w);
+		return r;
+	}
+	r = store_layer_commit(w, err);
+	if (r == 0)
+		end(in, d->size, false);
+	return r;
+}
+
+/* ---- config --------------------------------------------------------------------------------------------------- */
+
+static int check_config(const struct install *in, const struct manifest *m, const struct image_config *c,
+			struct error *err)
+{
+	char has[PLATFORM_TEXT_BYTES], want[PLATFORM_TEXT_BYTES];
+
+	if (c->n_diff_ids != m->n_layers)
+		return error_set(err, EBADMSG, "the manifest has %zu layers, the config names %zu", m->n_layers, c->n_diff_ids);
+	if (platform_matches(&in->options->platform, &c->platform))
+		return 0;
+	platform_text(&c->platform, has);
+	platform_text(&in->options->platform, want);
+	return error_set(err, ENOENT, "this image is for %s, wanted is %s", has, want);
+}
+
+static int take_config(struct install *in, const struct manifest *m, struct image_config **ret, struct error *err)
+{
+	cleanup_buf struct buf text = BUF_INIT;
+	int r = take_blob(in, "config", &m->config, err);
+
+	if (r < 0)
+		return error_wrap(err, "config"), r;
+	r = store_blob_read(in->store, &m->config.digest, CONFIG_MAX_BYTES, &text, err);
+	if (r == 0)
+		r = image_config_parse(buf_str(&text), text.size, ret, err);
+	return r < 0 ? r : check_config(in, m, *ret, err);
+}
+
+/* ---- the record ----------------------------------------------------------------------------------------------- */
+
+static int make_record(const struct manifest *m, const struct image_config *c, const struct digest *manifest,
+		       const char *name, struct image_record **ret, struct error *err)
+{
+	struct image_record *r = calloc(1, sizeof(*r));
+
+	if (r) {
+		r->blobs = calloc(m->n_layers + 1, sizeof(*r->blobs));
+		r->diff_ids = calloc(m->n_layers + 1, sizeof(*r->diff_ids));
+	}
+	if (!r || !r->blobs || !r->diff_ids) {
+		image_record_free(r);
+		return error_set(err, ENOMEM, "out of memory");
+	}
+	(void)snprintf(r->name, sizeof(r->name), "%s", name);
+	r->manifest = *manifest;
+	r->config = m->config.digest;
+	r->created_s = (uint64_t)time(NULL);
+	r->n_layers = m->n_layers;
+	for (size_t i = 0; i < m->n_layers; i++) {
+		r->blobs[i] = m->layers[i].digest;
+		r->diff_ids[i] = c->diff_ids[i];
+		r->size_bytes += m->layers[i].size;
+	}
+	*ret = r;
+	return 0;
+}
+
+static int take_image(struct install *in, const char *body, size_t size, const char *type, const char *name,
+		      struct image_record **ret, struct error *err)
+{
+	cleanup_manifest struct manifest *m = NULL;
+	cleanup_image_config struct image_config *c = NULL;
+	struct digest digest;
+	char what[64];
+	int r = manifest_parse(body, size, type, &m, err);
+
+	if (r < 0)
+		return error_wrap(err, "manifest"), r;
+	r = take_config(in, m, &c, err);
+	for (size_t i = 0; r == 0 && i < m->n_layers; i++) {
+		(void)snprintf(what, sizeof(what), "layer %zu of %zu", i + 1, m->n_layers);
+		r = take_layer(in, what, &m->layers[i], &c->diff_ids[i], err);
+		if (r < 0)
+			(void)error_wrap(err, "%s", what);
+	}
+	if (r == 0)
+		r = store_blob_put(in->store, body, size, &digest, err);
+	if (r == 0)
+		r = make_record(m, c, &digest, name, ret, err);
+	return r < 0 ? r : store_ref_set(in->store, *ret, err);
+}
+
+/* ---- index ---------------------------------------------------------------------------------------------------- */
+
+/* Walk down to an image manifest: body and type are replaced by its own. */
+static int resolve(struct install *in, struct buf *body, char type[MEDIA_TYPE_BYTES], struct error *err)
+{
+	enum manifest_kind kind;
+	struct descriptor d;
+	char agreed[MEDIA_TYPE_BYTES];
+
+	for (unsigned depth = 0;; depth++) {
+		int r = manifest_kind(buf_str(body), body->size, type, &kind, agreed, err);
+
+		if (r == 0 && kind == MANIFEST_IMAGE)
+			return 0;
+		if (r == 0 && depth == INDEX_DEPTH_MAX)
+			r = error_set(err, EBADMSG, "indexes are nested more than %d deep", INDEX_DEPTH_MAX);
+		if (r == 0)
+			r = index_select(buf_str(body), body->size, type, &in->options->platform, &d, err);
+		if (r < 0)
+			return error_wrap(err, depth ? "nested index" : "manifest"), r;
+		buf_reset(body);
+		r = in->source->manifest(in->source->self, &d, body, type, err);
+		if (r < 0)
+			return r;
+		if (type[0] && strncmp(type, d.media_type, strcspn(type, "; ")) != 0)
+			return error_set(err, EBADMSG, "manifest %s: the index says '%.80s', delivered is '%.80s'",
+					 d.digest.text, d.media_type, type);
+		(void)strcpy(type, d.media_type);
+	}
+}
+
+int install_image(struct store *s, const struct image_source *source, const char *body, size_t size, const char *type,
+		  const char *name, const struct image_options *o, struct image_record **ret, struct error *err)
+{
+	struct install in = { .store = s, .source = source, .options = o };
+	cleanup_buf struct buf text = BUF_INIT;
+	struct image_record *record = NULL;
+	char now[MEDIA_TYPE_BYTES];
+	int r = store_lease_new(s, &in.lease, err);
+
+	if (r < 0)
+		return r;
+	(void)snprintf(now, sizeof(now), "%s", type);
+	if (buf_append(&text, body, size) < 0)
+		r = error_set(err, ENOMEM, "out of memory");
+	if (r == 0)
+		r = resolve(&in, &text, now, err);
+	if (r == 0)
+		r = take_image(&in, buf_str(&text), text.size, now, name, &record, err);
+	store_lease_free(in.lease);
+	if (r == 0 && ret)
+		*ret = record;
+	else
+		image_record_free(record);
+	return r;
+}

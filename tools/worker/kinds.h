@@ -1,0 +1,11 @@
+/*
+ * The kinds of workers. Each runs one task with the descriptors it was started with, says on stderr why it could not
+ * start, and returns an exit status.
+ */
+#pragma once
+
+/* One layer archive into one directory: images/unpack/worker.h. */
+int worker_unpack(void);
+
+/* Talks to registries: images/registry/serve.h. */
+int worker_fetch(void);
