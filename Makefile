@@ -275,4 +275,4 @@ distclean: ## remove everything that is not in git
 help: ## this list
 	@awk -F':.*## ' '/^[a-z_.-]+:.*## / { n = split($$1, t, " "); printf "  %-22s %s\n", t[1], $$2 }' $(MAKEFILE_LIST)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(BUILD)/init $(BUILD)/tests -type f -name '*.d' 2>/dev/null)

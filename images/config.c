@@ -10,6 +10,7 @@
 #include "images/json_field.h"
 #include "images/manifest.h"
 #include "runtime/base/error.h"
+#include "runtime/base/text.h"
 
 /* ---- lists ---------------------------------------------------------------------------------------------------- */
 
@@ -182,7 +183,7 @@ static int read_process(const json_t *root, struct image_config *c, struct error
 
 static int read_platform(const json_t *root, struct platform *ret, struct error *err)
 {
-	const char *os, *architecture, *variant;
+	const char *os = "", *architecture = "", *variant = "";
 	int r = json_text(root, "os", PLATFORM_WORD_BYTES - 1, true, &os, err);
 
 	if (r == 0)
@@ -191,16 +192,16 @@ static int read_platform(const json_t *root, struct platform *ret, struct error 
 		r = json_text(root, "variant", PLATFORM_WORD_BYTES - 1, false, &variant, err);
 	if (r < 0)
 		return r;
-	(void)strcpy(ret->os, os); /* bounded above */
-	(void)strcpy(ret->architecture, architecture);
-	(void)strcpy(ret->variant, variant);
+	(void)text_copy(ret->os, sizeof(ret->os), os); /* bounded above, all three */
+	(void)text_copy(ret->architecture, sizeof(ret->architecture), architecture);
+	(void)text_copy(ret->variant, sizeof(ret->variant), variant);
 	return 0;
 }
 
 static int read_diff_ids(const json_t *root, struct image_config *c, struct error *err)
 {
-	const char *type;
-	json_t *rootfs, *ids;
+	const char *type = "";
+	json_t *rootfs, *ids = NULL;
 	int r = json_child(root, "rootfs", true, &rootfs, err);
 
 	if (r == 0)
@@ -228,26 +229,28 @@ static int read_diff_ids(const json_t *root, struct image_config *c, struct erro
 
 int image_config_parse(const char *data, size_t size, struct image_config **ret, struct error *err)
 {
-	cleanup_image_config struct image_config *c = calloc(1, sizeof(*c));
+	struct image_config *c;
 	cleanup_json json_t *root = NULL;
 	int r;
 
-	if (!c)
-		return error_set(err, ENOMEM, "out of memory");
 	if (size > CONFIG_MAX_BYTES)
 		return error_set(err, EBADMSG, "the config is larger than %d bytes", CONFIG_MAX_BYTES);
 	root = json_document(data, size, "the config", err);
 	if (!root)
 		return -EBADMSG;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return error_set(err, ENOMEM, "out of memory");
 	r = read_platform(root, &c->platform, err);
 	if (r == 0)
 		r = read_process(root, c, err);
 	if (r == 0)
 		r = read_diff_ids(root, c, err);
-	if (r < 0)
+	if (r < 0) {
+		image_config_free(c);
 		return error_wrap(err, "config"), r;
+	}
 	*ret = c;
-	c = NULL;
 	return 0;
 }
 

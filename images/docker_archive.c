@@ -15,6 +15,7 @@
 #include "runtime/base/buf.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/text.h"
 
 enum { NAMES_MAX = 100, MEMBER_NAME_MAX = 1000 };
 
@@ -89,7 +90,7 @@ static int describe(const struct members *m, const char *name, const char *type,
 		at += n > 0 ? (uint64_t)n : 0;
 	}
 	ret->size = one.size;
-	(void)strcpy(ret->media_type, type ? type : sniff(&one));
+	(void)text_copy(ret->media_type, sizeof(ret->media_type), type ? type : sniff(&one)); /* a word of ours: it fits */
 	digest_hasher_end(h, &ret->digest);
 	digest_hasher_free(h);
 	fd_close(&one.fd);
@@ -101,7 +102,7 @@ static int describe_all(struct archived *a, const char *config, const json_t *la
 	struct manifest *m = a->manifest;
 	int r;
 
-	(void)strcpy(m->media_type, MEDIA_OCI_MANIFEST);
+	(void)text_copy(m->media_type, sizeof(m->media_type), MEDIA_OCI_MANIFEST); /* it fits */
 	a->members[0] = config;
 	r = describe(a->load->members, config, MEDIA_OCI_CONFIG, &m->config, err);
 	for (size_t i = 0; r == 0 && i < json_array_size(layers); i++) {
@@ -151,10 +152,9 @@ static int install_names(struct archived *a, const json_t *tags, const struct bu
 static int load_one(const struct load *l, const json_t *entry, struct error *err)
 {
 	struct archived a = { .load = l };
-	cleanup_manifest struct manifest *m = calloc(1, sizeof(*m));
 	cleanup_buf struct buf body = BUF_INIT;
-	json_t *layers, *tags;
-	const char *config;
+	json_t *layers = NULL, *tags = NULL;
+	const char *config = "";
 	int r = json_text(entry, "Config", MEMBER_NAME_MAX, true, &config, err);
 
 	if (r == 0)
@@ -163,18 +163,19 @@ static int load_one(const struct load *l, const json_t *entry, struct error *err
 		r = json_list(entry, "RepoTags", NAMES_MAX, false, &tags, err);
 	if (r < 0)
 		return error_wrap(err, "manifest.json"), r;
-	a.manifest = m;
+	a.manifest = calloc(1, sizeof(*a.manifest));
 	a.members = calloc(json_array_size(layers) + 1, sizeof(*a.members));
-	if (m)
-		m->layers = calloc(json_array_size(layers) + 1, sizeof(*m->layers));
-	if (!m || !m->layers || !a.members)
+	if (a.manifest)
+		a.manifest->layers = calloc(json_array_size(layers) + 1, sizeof(*a.manifest->layers));
+	if (!a.manifest || !a.manifest->layers || !a.members)
 		r = error_set(err, ENOMEM, "out of memory");
 	if (r == 0)
 		r = describe_all(&a, config, layers, err);
 	if (r == 0)
-		r = manifest_format(m, &body, err);
+		r = manifest_format(a.manifest, &body, err);
 	if (r == 0)
 		r = install_names(&a, tags, &body, err);
+	manifest_free(a.manifest);
 	free(a.members);
 	return r;
 }

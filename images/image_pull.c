@@ -11,6 +11,7 @@
 #include "runtime/base/buf.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/text.h"
 
 /* ---- pull ----------------------------------------------------------------------------------------------------- */
 
@@ -100,7 +101,7 @@ static int push_manifest(struct push *p, const struct image_record *record, cons
 	struct descriptor d = { .digest = record->manifest, .size = size };
 	cleanup_fd int fd = store_blob_open(p->store, &record->manifest, err);
 
-	(void)strcpy(d.media_type, m->media_type);
+	(void)text_copy(d.media_type, sizeof(d.media_type), m->media_type); /* same size */
 	return fd < 0 ? fd : fetch_push_manifest(p->fetch, image_ref_target(to), &d, fd, err);
 }
 
@@ -119,7 +120,7 @@ static int push_all(struct push *p, const struct image_record *record, const str
 	}
 	if (r == 0)
 		r = push_blob(p, "config", &m->config, err);
-	return r < 0 ? r : push_manifest(p, record, m, body.size, to, err);
+	return r == 0 ? push_manifest(p, record, m, body.size, to, err) : r;
 }
 
 /* Can the registry take blobs over from where we have the image from? */
@@ -129,7 +130,7 @@ static void find_mount(const char *name, const struct image_ref *to, char ret[RE
 
 	ret[0] = '\0';
 	if (image_ref_parse(name, &from, NULL) == 0 && strcmp(from.host, to->host) == 0 && strcmp(from.path, to->path) != 0)
-		(void)strcpy(ret, from.path);
+		(void)text_copy(ret, REF_NAME_MAX + 1, from.path); /* same size */
 }
 
 int image_push(struct store *s, const char *name, const struct image_ref *to, const struct image_options *o,

@@ -32,6 +32,7 @@ struct out {
 /* ustar, POSIX.1-2017 pax(1); sizes of 8 GiB and more in base 256. Times and owners are 0: the same image, the same file. */
 static void tar_header(const char *name, uint64_t size, char ret[BLOCK])
 {
+	static const char magic[8] = { 'u', 's', 't', 'a', 'r', '\0', '0', '0' }; /* and version */
 	unsigned sum = 0;
 
 	memset(ret, 0, BLOCK);
@@ -49,7 +50,7 @@ static void tar_header(const char *name, uint64_t size, char ret[BLOCK])
 	(void)snprintf(ret + 136, 12, "%011o", 0);
 	memset(ret + TAR_CHECKSUM_OFFSET, ' ', 8);
 	ret[156] = '0';
-	memcpy(ret + 257, "ustar\00000", 8);
+	memcpy(ret + 257, magic, sizeof(magic));
 	for (int i = 0; i < BLOCK; i++)
 		sum += (unsigned char)ret[i];
 	(void)snprintf(ret + TAR_CHECKSUM_OFFSET, 8, "%06o", sum & 0777777);

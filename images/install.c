@@ -13,6 +13,7 @@
 #include "runtime/base/cleanup.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/text.h"
 
 /* One image on its way in. */
 struct install {
@@ -134,7 +135,7 @@ static int take_config(struct install *in, const struct manifest *m, struct imag
 	r = store_blob_read(in->store, &m->config.digest, CONFIG_MAX_BYTES, &text, err);
 	if (r == 0)
 		r = image_config_parse(buf_str(&text), text.size, ret, err);
-	return r < 0 ? r : check_config(in, m, *ret, err);
+	return r == 0 ? check_config(in, m, *ret, err) : r;
 }
 
 /* ---- the record ----------------------------------------------------------------------------------------------- */
@@ -218,7 +219,7 @@ static int resolve(struct install *in, struct buf *body, char type[MEDIA_TYPE_BY
 		if (type[0] && strncmp(type, d.media_type, strcspn(type, "; ")) != 0)
 			return error_set(err, EBADMSG, "manifest %s: the index says '%.80s', delivered is '%.80s'",
 					 d.digest.text, d.media_type, type);
-		(void)strcpy(type, d.media_type);
+		(void)text_copy(type, MEDIA_TYPE_BYTES, d.media_type); /* same size */
 	}
 }
 

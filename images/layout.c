@@ -8,6 +8,7 @@
 #include "images/ref.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/error.h"
+#include "runtime/base/text.h"
 
 #define REF_NAME "org.opencontainers.image.ref.name"
 #define CONTAINERD_NAME "io.containerd.image.name" /* docker and containerd put the whole name here */
@@ -43,7 +44,7 @@ static int layout_manifest(void *self, const struct descriptor *d, struct buf *b
 	if (body->size != d->size || !digest_equal(&got, &d->digest))
 		return error_set(err, EBADMSG, "manifest %s: the content has %zu bytes and digest %s", d->digest.text,
 				 body->size, got.text);
-	(void)strcpy(type, d->media_type);
+	(void)text_copy(type, MEDIA_TYPE_BYTES, d->media_type); /* same size */
 	return 0;
 }
 

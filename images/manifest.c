@@ -11,6 +11,7 @@
 #include "runtime/base/buf.h"
 #include "runtime/base/cleanup.h"
 #include "runtime/base/error.h"
+#include "runtime/base/text.h"
 
 static const struct {
 	const char *type;
@@ -116,7 +117,7 @@ static int kind_of(const json_t *root, const char *content_type, enum manifest_k
 		return error_set(err, EBADMSG, "an index with layers or config is ambiguous");
 	if (*ret == MANIFEST_IMAGE && json_object_get(root, "manifests"))
 		return error_set(err, EBADMSG, "an image manifest with manifests is ambiguous");
-	(void)strcpy(ret_type, inside); /* bounded above */
+	(void)text_copy(ret_type, MEDIA_TYPE_BYTES, inside); /* bounded above */
 	return 0;
 }
 
@@ -142,7 +143,7 @@ int manifest_kind(const char *data, size_t size, const char *content_type, enum 
 int descriptor_read(const json_t *object, uint64_t max_size, struct descriptor *ret, struct error *err)
 {
 	struct descriptor d = { .size = 0 };
-	const char *type, *digest;
+	const char *type = "", *digest = "";
 	int r;
 
 	if (!json_is_object(object))
@@ -156,7 +157,7 @@ int descriptor_read(const json_t *object, uint64_t max_size, struct descriptor *
 		r = digest_parse(digest, &d.digest, err) < 0 ? -EBADMSG : 0;
 	if (r < 0)
 		return r;
-	(void)strcpy(d.media_type, type);
+	(void)text_copy(d.media_type, sizeof(d.media_type), type); /* bounded above */
 	*ret = d;
 	return 0;
 }
@@ -201,12 +202,13 @@ static int read_config(const json_t *root, struct manifest *m, struct error *err
 int manifest_parse(const char *data, size_t size, const char *content_type, struct manifest **ret, struct error *err)
 {
 	cleanup_json json_t *root = load(data, size, err);
-	cleanup_manifest struct manifest *m = calloc(1, sizeof(*m));
+	struct manifest *m;
 	enum manifest_kind kind;
 	int r;
 
 	if (!root)
 		return -EBADMSG;
+	m = calloc(1, sizeof(*m));
 	if (!m)
 		return error_set(err, ENOMEM, "out of memory");
 	r = kind_of(root, content_type, &kind, m->media_type, err);
@@ -216,10 +218,11 @@ int manifest_parse(const char *data, size_t size, const char *content_type, stru
 		r = read_config(root, m, err);
 	if (r == 0)
 		r = read_layers(root, m, err);
-	if (r < 0)
+	if (r < 0) {
+		manifest_free(m);
 		return r;
+	}
 	*ret = m;
-	m = NULL;
 	return 0;
 }
 
@@ -236,7 +239,7 @@ void manifest_free(struct manifest *m)
 /* What one entry offers; *ret_named is false when it names no platform. */
 static int read_platform(const json_t *entry, struct platform *ret, bool *ret_named, struct error *err)
 {
-	const char *os, *architecture, *variant;
+	const char *os = "", *architecture = "", *variant = "";
 	json_t *p;
 	int r = json_child(entry, "platform", false, &p, err);
 

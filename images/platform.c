@@ -7,6 +7,7 @@
 #include <sys/utsname.h>
 
 #include "runtime/base/error.h"
+#include "runtime/base/text.h"
 
 static const struct {
 	const char *machine, *architecture, *variant;
@@ -25,8 +26,9 @@ void platform_host(struct platform *ret)
 		return; /* cannot happen; nothing matches then */
 	for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++) {
 		if (strcmp(u.machine, machines[i].machine) == 0) {
-			(void)strcpy(ret->architecture, machines[i].architecture);
-			(void)strcpy(ret->variant, machines[i].variant);
+			/* words of ours: they fit */
+			(void)text_copy(ret->architecture, sizeof(ret->architecture), machines[i].architecture);
+			(void)text_copy(ret->variant, sizeof(ret->variant), machines[i].variant);
 			return;
 		}
 	}

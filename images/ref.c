@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "runtime/base/error.h"
+#include "runtime/base/text.h"
 
 #define HUB_HOST "docker.io"
 #define HUB_API_HOST "registry-1.docker.io"
@@ -179,14 +180,14 @@ static const char *take_host(const char *text, struct image_ref *r, struct error
 	size_t size = slash ? (size_t)(slash - text) : 0;
 
 	if (!slash || !looks_like_host(text, size)) {
-		(void)strcpy(r->host, HUB_HOST);
+		(void)text_copy(r->host, sizeof(r->host), HUB_HOST); /* it fits */
 		return text;
 	}
 	if (check_host(text, size, err) < 0)
 		return NULL;
 	copy_lower(r->host, text, size);
 	if (strcmp(r->host, "index." HUB_HOST) == 0 || strcmp(r->host, HUB_API_HOST) == 0)
-		(void)strcpy(r->host, HUB_HOST);
+		(void)text_copy(r->host, sizeof(r->host), HUB_HOST); /* it fits */
 	return slash + 1;
 }
 
@@ -233,7 +234,7 @@ static int parse(const char *text, struct image_ref *r, struct error *err)
 			return rc;
 		memcpy(r->tag, colon + 1, (size_t)(end - colon - 1));
 	} else if (!at) {
-		(void)strcpy(r->tag, "latest");
+		(void)text_copy(r->tag, sizeof(r->tag), "latest"); /* it fits */
 	}
 	return 0;
 }

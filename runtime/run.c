@@ -348,7 +348,8 @@ static void gather(struct run *r)
 	r->ret->disk_bytes = usage.used_bytes;
 	r->ret->disk_inodes = usage.used_inodes;
 	r->facts.disk_is_full = usage.is_full;
-	r->facts.oom_kills = since(st->oom_kills, r->base.oom_kills);
+	/* it never started: what the set-up died of before we took the base counts as well */
+	r->facts.oom_kills = r->start_ns ? since(st->oom_kills, r->base.oom_kills) : st->oom_kills;
 	r->facts.pids_max_hits = since(st->pids_max_hits, r->base.pids_max_hits);
 	if (r->start_ns) {
 		r->ret->cpu_ns = since(st->cpu_usage_ns, r->base.cpu_usage_ns);

@@ -54,10 +54,12 @@ static int sweep_orphan(const char *id, uint32_t base, void *arg)
 {
 	struct sandbox_host *host = arg;
 	struct cgroup *cg = NULL;
+	int r;
 
 	(void)base;
-	if (cgroup_open(&host->cgroups, id, &cg, NULL) < 0)
-		return 1; /* no group: nothing of it is left */
+	r = cgroup_open(&host->cgroups, id, &cg, NULL);
+	if (r < 0)
+		return r == -ENOENT; /* no group: nothing of it is left. Otherwise we cannot tell, and keep the claim */
 	if (cgroup_is_populated(cg)) {
 		cgroup_close(cg);
 		return 0;

@@ -30,7 +30,7 @@ allowed() {
 }
 
 while IFS=: read -r file _ line; do
-	target=$(sed 's/.*"\(.*\)".*/\1/' <<<"$line")
+	target=${line#*\"} target=${target%%\"*}
 	if ! grep -qE "^($(allowed "$file"))" <<<"$target"; then
 		echo "hdr-check: $file includes $target: the arrow points the wrong way"
 		failed=1

@@ -71,13 +71,14 @@ static void remember(struct endpoint *ep, const char *scope, char *authorization
 /* "Basic ..." from user and password; owned. */
 static char *basic_value(const struct registry_spec *s)
 {
+	static const char scheme[] = "Basic ";
 	size_t plain_size = strlen(s->user) + 1 + strlen(s->password);
-	char *plain = malloc(plain_size + 1), *value = malloc(6 + 4 * (plain_size / 3 + 1) + 1);
+	char *plain = malloc(plain_size + 1), *value = malloc(sizeof(scheme) + 4 * (plain_size / 3 + 1));
 
 	if (plain && value) {
 		(void)snprintf(plain, plain_size + 1, "%s:%s", s->user, s->password);
-		memcpy(value, "Basic ", 6);
-		(void)EVP_EncodeBlock((unsigned char *)value + 6, (const unsigned char *)plain, (int)plain_size);
+		memcpy(value, scheme, sizeof(scheme));
+		(void)EVP_EncodeBlock((unsigned char *)value + sizeof(scheme) - 1, (const unsigned char *)plain, (int)plain_size);
 		explicit_bzero(plain, plain_size);
 	} else {
 		free(value);
@@ -176,9 +177,8 @@ static int answer_bearer(struct registry *g, struct endpoint *ep, const char *sc
 			 struct error *err)
 {
 	struct http_reply reply;
-	cleanup_free char *token = NULL;
+	char *token = NULL, *value = NULL;
 	uint64_t seconds = 0;
-	char *value = NULL;
 	int r;
 
 	reply = (struct http_reply){ .status = 0 };
@@ -188,12 +188,13 @@ static int answer_bearer(struct registry *g, struct endpoint *ep, const char *sc
 	http_reply_done(&reply);
 	if (r == 0 && asprintf(&value, "Bearer %s", token) < 0)
 		r = error_set(err, ENOMEM, "out of memory");
-	if (r < 0)
-		return error_wrap(err, "token server"), r;
-	(void)log_redact(token); /* the table is bounded; nothing of ours prints it anyway */
-	explicit_bzero(token, strlen(token));
-	remember(ep, scope, value, clock_deadline_ns((seconds - TOKEN_MARGIN_S) * NS_PER_S));
-	return 0;
+	if (r == 0) {
+		(void)log_redact(token); /* the table is bounded; nothing of ours prints it anyway */
+		explicit_bzero(token, strlen(token));
+		remember(ep, scope, value, clock_deadline_ns((seconds - TOKEN_MARGIN_S) * NS_PER_S));
+	}
+	free(token);
+	return r < 0 ? (error_wrap(err, "token server"), r) : 0;
 }
 
 static int answer_basic(struct registry *g, struct endpoint *ep, const char *scope, struct error *err)

@@ -13,6 +13,7 @@
 #include "images/registry/client_impl.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
+#include "runtime/base/text.h"
 
 enum {
 	REDIRECTS_MAX = 10,
@@ -91,7 +92,7 @@ static int follow(const struct http_reply *reply, unsigned *hops, char url[HTTP_
 		return r;
 	if (http_url_is_https(url) && !http_url_is_https(next))
 		return error_set(err, EACCES, "it redirects from https to http");
-	(void)strcpy(url, next);
+	(void)text_copy(url, HTTP_URL_BYTES, next); /* same size */
 	return 0;
 }
 

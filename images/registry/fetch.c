@@ -29,12 +29,12 @@ struct fetch {
 
 int fetch_open(const struct image_ref *ref, bool is_push, struct fetch **ret, struct error *err)
 {
-	cleanup_free struct proto_request *q = calloc(1, sizeof(*q));
 	struct fetch *f = calloc(1, sizeof(*f));
+	cleanup_free struct proto_request *q = f ? calloc(1, sizeof(*q)) : NULL;
 	const char *program = secure_getenv("CUBIT_WORKER");
 	int r;
 
-	if (!q || !f) {
+	if (!q) {
 		free(f);
 		return error_set(err, ENOMEM, "out of memory");
 	}

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "runtime/base/error.h"
+#include "runtime/base/text.h"
 #include "runtime/base/version.h"
 
 struct http {
@@ -392,7 +393,7 @@ int http_url_resolve(const char *base, const char *location, char ret[HTTP_URL_B
 	else if (curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_OK)
 		r = error_set(err, EPROTO, "the registry's redirection has a user name in it");
 	if (r == 0)
-		(void)strcpy(ret, whole);
+		(void)text_copy(ret, HTTP_URL_BYTES, whole); /* measured above */
 	curl_free(whole);
 	curl_free(user);
 	curl_url_cleanup(u);

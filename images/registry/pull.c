@@ -8,6 +8,7 @@
 #include "images/registry/client_impl.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
+#include "runtime/base/text.h"
 
 /* Try every endpoint in order; the last one's failure is the one that is told. */
 typedef int endpoint_fn(struct registry *g, struct endpoint *ep, void *arg, struct error *err);
@@ -39,9 +40,8 @@ static int take_manifest(const struct http_reply *reply, struct registry_manifes
 {
 	if (reply->status != 200)
 		return status_error(reply, err);
-	if (strlen(reply->content_type) >= sizeof(ret->content_type))
+	if (text_copy(ret->content_type, sizeof(ret->content_type), reply->content_type) < 0)
 		return error_set(err, EPROTO, "its Content-Type is too long");
-	(void)strcpy(ret->content_type, reply->content_type);
 	(void)snprintf(ret->digest, sizeof(ret->digest), "%.*s", DIGEST_TEXT_BYTES - 1, reply->digest);
 	if (buf_append(&ret->body, buf_str(&reply->body), reply->body.size) < 0)
 		return error_set(err, ENOMEM, "out of memory");
@@ -93,14 +93,20 @@ struct blob_call {
 	uint64_t skip; /* bytes of it that we have already: the server ignored our Range */
 };
 
+/* Does the text start with that number and then that character? What follows them, or NULL. */
+static const char *after_number(const char *text, char end, uint64_t want)
+{
+	char *stop;
+	unsigned long long value = strtoull(text, &stop, 10); /* too large becomes the largest: no size of ours */
+
+	return stop != text && *stop == end && value == want ? stop + 1 : NULL;
+}
+
 /* "bytes FROM-TO/SIZE" */
 static bool is_our_range(const char *text, uint64_t from, uint64_t size)
 {
-	unsigned long long a, b, n;
-	int end = 0;
-
-	return sscanf(text, "bytes %llu-%llu/%llu%n", &a, &b, &n, &end) == 3 && text[end] == '\0' && a == from &&
-	       b == size - 1 && n == size;
+	return strncmp(text, "bytes", 5) == 0 && (text = after_number(text + 5, '-', from)) &&
+	       (text = after_number(text, '/', size - 1)) && after_number(text, '\0', size);
 }
 
 static int start_blob(struct blob_call *c, const struct http_reply *reply, struct error *err)

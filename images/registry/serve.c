@@ -11,6 +11,7 @@
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/frame.h"
+#include "runtime/base/text.h"
 
 struct server {
 	int sock;
@@ -56,8 +57,8 @@ static int get_manifest(struct server *s, const struct proto_request *q, struct 
 
 	if (r == 0)
 		r = send_data(buf_str(&m.body), m.body.size, s, err);
-	(void)strcpy(done->content_type, m.content_type); /* same size */
-	(void)strcpy(done->digest, m.digest);
+	(void)text_copy(done->content_type, sizeof(done->content_type), m.content_type); /* same sizes */
+	(void)text_copy(done->digest, sizeof(done->digest), m.digest);
 	buf_done(&m.body);
 	return r;
 }
@@ -104,31 +105,36 @@ static int answer(struct server *s, const struct proto_request *q, int fd, struc
 	r = perform(s, q, fd, &done, &e);
 	if (r < 0) {
 		done.code = -r;
-		(void)strcpy(done.text, e.text); /* same size */
+		(void)text_copy(done.text, sizeof(done.text), e.text); /* same size */
 	}
 	return proto_reply_send(s->sock, &done, err);
 }
 
+/* What is too large for the stack: a request as it came and as it was read. */
+struct incoming {
+	struct proto_request request;
+	uint8_t message[PROTO_MESSAGE_BYTES];
+};
+
 int fetch_serve(int sock, struct error *err)
 {
-	cleanup_free uint8_t *memory = malloc(PROTO_MESSAGE_BYTES);
-	cleanup_free struct proto_request *q = malloc(sizeof(*q));
+	cleanup_free struct incoming *in = malloc(sizeof(*in));
 	struct server s = { .sock = sock };
-	int r = memory && q ? 0 : error_set(err, ENOMEM, "out of memory");
+	int r = in ? 0 : error_set(err, ENOMEM, "out of memory");
 
 	while (r == 0) {
 		int fd = -1;
 		size_t n_fds = 1;
-		ssize_t n = frame_recv(sock, memory, PROTO_MESSAGE_BYTES, &fd, &n_fds, 0, err);
+		ssize_t n = frame_recv(sock, in->message, sizeof(in->message), &fd, &n_fds, 0, err);
 
 		if (n <= 0) {
 			r = (int)n;
 			break;
 		}
-		r = proto_request_read(memory, (size_t)n, q, err);
-		explicit_bzero(memory, (size_t)n);
+		r = proto_request_read(in->message, (size_t)n, &in->request, err);
+		explicit_bzero(in->message, (size_t)n);
 		if (r == 0)
-			r = answer(&s, q, fd, err);
+			r = answer(&s, &in->request, fd, err);
 		fd_close(&fd);
 	}
 	registry_free(s.registry);

@@ -1,6 +1,7 @@
 /* What people set about registries: see settings.h. */
 #include "images/registry/settings.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,23 +18,26 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/base/parse.h"
+#include "runtime/base/text.h"
 
 enum { AUTH_FILE_MAX_BYTES = 1 << 20, TIMEOUT_DEFAULT_S = 30 };
 
 /* ---- hosts ---------------------------------------------------------------------------------------------------- */
 
+/* 127 and three more numbers below 256, of at most three digits. */
 bool registry_host_is_loopback(const char *host)
 {
 	size_t n = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
-	unsigned a, b, c, d;
-	char rest;
+	char name[INET_ADDRSTRLEN];
+	struct in_addr address;
 
 	if ((n == 9 && strncasecmp(host, "localhost", 9) == 0) || (strncmp(host, "[::1]", 5) == 0 && (host[5] == '\0' || host[5] == ':')))
 		return true;
-	if (n > 15)
+	if (n >= sizeof(name))
 		return false;
-	return sscanf(host, "%3u.%3u.%3u.%3u%c", &a, &b, &c, &d, &rest) >= 4 && a == 127 && b < 256 && c < 256 && d < 256 &&
-	       host[n - 1] >= '0' && host[n - 1] <= '9' && strspn(host, "0123456789.") == n;
+	memcpy(name, host, n);
+	name[n] = '\0';
+	return inet_pton(AF_INET, name, &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
 }
 
 static bool is_listed(const char *list, const char *host)
@@ -73,23 +77,21 @@ static int add_mirror(struct registry_spec *s, const char *text, struct error *e
 
 static int read_mirrors(struct registry_spec *s, const char *list, struct error *err)
 {
-	cleanup_free char *copy = strdup(list);
-	char *save = NULL;
+	char *copy = strdup(list), *save = NULL;
+	int r = 0;
 
 	if (!copy)
 		return error_set(err, ENOMEM, "out of memory");
-	for (char *one = strtok_r(copy, ",", &save); one; one = strtok_r(NULL, ",", &save)) {
-		char *equals = strchr(one, '=');
-		int r = 0;
+	for (char *one = strtok_r(copy, ",", &save); r == 0 && one; one = strtok_r(NULL, ",", &save)) {
+		const char *equals = strchr(one, '=');
 
 		if (!equals)
 			r = error_set(err, EINVAL, "'%.100s' is not HOST=MIRROR", one);
 		else if ((size_t)(equals - one) == strlen(s->name) && strncasecmp(one, s->name, strlen(s->name)) == 0)
 			r = add_mirror(s, equals + 1, err);
-		if (r < 0)
-			return error_wrap(err, "CUBIT_REGISTRY_MIRRORS"), r;
 	}
-	return 0;
+	free(copy);
+	return r < 0 ? (error_wrap(err, "CUBIT_REGISTRY_MIRRORS"), r) : 0;
 }
 
 /* ---- credentials ---------------------------------------------------------------------------------------------- */
@@ -157,15 +159,15 @@ static int split_auth(const char *auth, char *user, char *password, size_t capac
 	    strpbrk(plain, "\r\n"))
 		return error_set(err, EBADMSG, "'auth' is not the base64 of user:password");
 	*colon = '\0';
-	(void)strcpy(user, plain);
-	(void)strcpy(password, colon + 1);
+	(void)text_copy(user, capacity, plain); /* measured above, both */
+	(void)text_copy(password, capacity, colon + 1);
 	explicit_bzero(plain, (size_t)n);
 	return 1;
 }
 
 static int entry_read(const json_t *entry, char *user, char *password, size_t capacity, struct error *err)
 {
-	const char *auth, *u, *p;
+	const char *auth = "", *u = "", *p = "";
 	int r = json_is_object(entry) ? json_text(entry, "auth", 4 * capacity, false, &auth, err) :
 					error_set(err, EBADMSG, "it is not an object");
 
@@ -178,8 +180,8 @@ static int entry_read(const json_t *entry, char *user, char *password, size_t ca
 		r = json_text(entry, "password", capacity - 1, false, &p, err);
 	if (r < 0 || !u[0])
 		return r; /* an entry for a credential helper: nothing here */
-	(void)strcpy(user, u);
-	(void)strcpy(password, p);
+	(void)text_copy(user, capacity, u); /* bounded above, both */
+	(void)text_copy(password, capacity, p);
 	return 1;
 }
 
@@ -242,9 +244,8 @@ static int take_env(const char *const *names, size_t n, char *ret, size_t capaci
 
 		if (!v || !*v)
 			continue;
-		if (strlen(v) >= capacity)
+		if (text_copy(ret, capacity, v) < 0)
 			return error_set(err, EINVAL, "%s is longer than %zu bytes", names[i], capacity - 1);
-		(void)strcpy(ret, v);
 		return 0;
 	}
 	return 0;

@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef error_set
+#undef error_errno
+
 static void format_text(struct error *err, const char *fmt, va_list ap)
 {
 	/* Truncation is accepted: a cut message beats a failing report. */

@@ -32,5 +32,11 @@ int error_errno(struct error *err, int code, const char *fmt, ...) __attribute__
  */
 int error_wrap(struct error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* The static analyser cannot see into another file: tell it that what these return is below zero. */
+#ifdef __clang_analyzer__
+#define error_set(err, code, ...) (error_set(err, code, __VA_ARGS__) < 0 ? -1 : -2)
+#define error_errno(err, code, ...) (error_errno(err, code, __VA_ARGS__) < 0 ? -1 : -2)
+#endif
+
 /* Forget. For a failure we know how to do without. */
 void error_clear(struct error *err);

@@ -100,6 +100,8 @@ int restrict_identity(const struct identity *id, const char *cwd, struct failure
 		return fail(f, AGENT_STAGE_CREDENTIALS, "gid");
 	if (syscall(SYS_setresuid, id->uid, id->uid, id->uid) < 0)
 		return fail(f, AGENT_STAGE_CREDENTIALS, "uid");
+	/* a change of ids sets it to fs.suid_dumpable; until exec, and in helpers, this is still our memory */
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (set_caps(id->caps, id->caps) < 0)
 		return fail(f, AGENT_STAGE_CAPABILITIES, "sets");
 	/* after the identity: a directory this user may not enter is no place to start in */

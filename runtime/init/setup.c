@@ -101,6 +101,8 @@ static int become_root(struct failure *f)
 {
 	if (syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0)
 		return fail(f, AGENT_STAGE_IDENTITY, "uid and gid 0 inside");
+	/* a change of ids sets it to fs.suid_dumpable: where that is 1, root inside could look into us */
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	return 0;
 }
 
@@ -168,7 +170,8 @@ static const struct {
 	{ "proc/kcore", false },	{ "proc/keys", false },	       { "proc/key-users", false },
 	{ "proc/timer_list", false },	{ "proc/latency_stats", false }, { "proc/sched_debug", false },
 	{ "proc/interrupts", false },	{ "proc/kallsyms", false },    { "proc/modules", false },
-	{ "proc/sysrq-trigger", false }, { "proc/kmsg", false },       { "proc/acpi", true },
+	{ "proc/sysrq-trigger", false }, { "proc/kmsg", false },       { "proc/locks", false }, /* OFD locks of everybody */
+	{ "proc/acpi", true },
 	{ "proc/asound", true },	{ "proc/bus", true },	       { "proc/driver", true },
 	{ "proc/fs", true },		{ "proc/irq", true },	       { "proc/scsi", true },
 };

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Hostile layer archives: none writes outside of its directory, none gets more than its budget, each refusal names the entry,
 # and a refused layer leaves nothing.
+# where: host
 # timeout: 200
 # shellcheck disable=SC2016 # what held() evaluates expands there
 set -u

@@ -2,6 +2,7 @@
 # Pull, run, push, load and save against docker-registry, with skopeo and umoci as witnesses.
 # timeout: 120
 set -u
+# shellcheck source=tests/lib/registry.sh
 . "$(dirname "$0")/../lib/registry.sh"
 need_tools
 make_layout

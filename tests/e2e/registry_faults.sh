@@ -2,6 +2,7 @@
 # What a registry or the way to it may do wrong: each is refused or handled, with the part named, and leaves nothing.
 # timeout: 180
 set -u
+# shellcheck source=tests/lib/registry.sh
 . "$(dirname "$0")/../lib/registry.sh"
 need_tools
 make_layout

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # variables are for whoever sources it
 # Registries on loopback for tests: sourced. Sets dir, cubit, count, failed; every server started here ends with the test.
 # Needs docker-registry, skopeo, umoci, htpasswd, openssl, python3.
 

@@ -145,10 +145,12 @@ static void test_attach(struct sandbox *s)
 	ok(guest_wait_open(&guest, terminal) && terminal->n_fds == 1, "the terminal again, with its master");
 	c = guest_request(&guest, AGENT_RESIZE, &size);
 	ok(guest_wait_over(&guest, c) && c->last == AGENT_DONE, "which can be resized from inside, too");
-	ok(write(terminal->fds[0], "\n", 1) == 1 && guest_expect(terminal->fds[0], "size 111 22"), "and the process sees it");
+	ok(write(terminal->fds[0], "\n", 1) == 1 && guest_expect(terminal->fds[0], "size 111 22"),
+	   "and the process sees it");
 	ok(guest_wait_over(&guest, over) && over->last == AGENT_EXITED && over->answer.exited.wait_status == 0,
 	   "the end that was not acknowledged again");
-	ok(over->started.pid_inside == was.pid_inside && over->started.at_ns == was.at_ns, "of the same process, at the same time");
+	ok(over->started.pid_inside == was.pid_inside && over->started.at_ns == was.at_ns,
+	   "of the same process, at the same time");
 	(void)guest_finish(&guest, over, NULL, 0, &out, NULL);
 	is_str(buf_str(&out), "last words\n", "and what it had written before");
 	acknowledge(s, ended_seq);
@@ -157,13 +159,15 @@ static void test_attach(struct sandbox *s)
 
 	c = change_front(s);
 	again = guest_adopt(&guest, cat);
-	ok(guest_wait_over(&guest, c) && guest_wait_open(&guest, again), "a third front is told of the first process alone");
+	ok(guest_wait_over(&guest, c) && guest_wait_open(&guest, again),
+	   "a third front is told of the first process alone");
 	again->n_fds = 2; /* the input is for us to close: */
 	fd_close(&again->fds[0]);
 	again->fds[0] = again->fds[1];
 	again->fds[1] = again->fds[2];
 	c = guest_request(&guest, AGENT_REPORT, NULL);
-	ok(guest_wait_over(&guest, c) && !again->is_over, "closing the host's copy of its input does not end the input");
+	ok(guest_wait_over(&guest, c) && !again->is_over,
+	   "closing the host's copy of its input does not end the input");
 	c = guest_request_about(&guest, AGENT_CLOSE_STDIN, again);
 	ok(guest_wait_over(&guest, c) && c->last == AGENT_DONE, "CLOSE_STDIN does");
 	is_int(guest_finish(&guest, again, NULL, 0, NULL, NULL), 0, "and the process ends well");
@@ -179,7 +183,8 @@ static void test_refused_kept(void)
 	struct guest_call *pty = start(AGENT_STDIO_PTY, ARGV(PAYLOAD, "cat"));
 
 	r = guest_request(&guest, AGENT_RESIZE, &size);
-	ok(guest_wait_over(&guest, r) && r->last == AGENT_REFUSED && r->answer.failed.code == ENOTTY, "pipes have no size");
+	ok(guest_wait_over(&guest, r) && r->last == AGENT_REFUSED && r->answer.failed.code == ENOTTY,
+	   "pipes have no size");
 	r = guest_request_about(&guest, AGENT_CLOSE_STDIN, pty);
 	ok(guest_wait_over(&guest, r) && r->last == AGENT_REFUSED && r->answer.failed.code == ENOTTY,
 	   "a terminal's input cannot be closed alone");
@@ -207,7 +212,8 @@ static void test_table_full(const struct sandbox_spec *spec)
 		well += guest_wait_open(&guest, c) && guest_finish(&guest, c, NULL, 0, NULL, NULL) == 0;
 	}
 	is_int(well, PROCS_MAX, "as many processes as the table has room for run and end");
-	has_str(guest_run_spec(&guest, &st, &p), "refused: understand the request: 'process table'", "one more is refused, in words");
+	has_str(guest_run_spec(&guest, &st, &p), "refused: understand the request: 'process table'",
+		"one more is refused, in words");
 	acknowledge(s, first);
 	is_str(guest_run_spec(&guest, &st, &p), "", "an acknowledged end makes room");
 	end(s);
@@ -253,11 +259,14 @@ static void test_root(void)
 	is_int(st, 0, "root writes there all the same");
 	c = file_call(AGENT_FILE_STAT, 0, "/work/private/note", 0);
 	ok(code_of(c) == 0 && c->answer.file_done.uid == 0, "a file of root's");
-	is_int(code_of(file_call(AGENT_FILE_STAT, 1001, "/work/private/note", 0)), EACCES, "that another user does not see");
+	is_int(code_of(file_call(AGENT_FILE_STAT, 1001, "/work/private/note", 0)), EACCES,
+	       "that another user does not see");
 	/* its standard output is a pipe made by pid 1, whose uid is 0 inside */
-	has_str(run_as(0, &st, ARGV(PAYLOAD, "syscall", "93", "1", "1234", "1234")), "DONE", "root gives files away: fchown");
+	has_str(run_as(0, &st, ARGV(PAYLOAD, "syscall", "93", "1", "1234", "1234")), "DONE",
+		"root gives files away: fchown");
 	has_str(run_as(1000, &st, ARGV(PAYLOAD, "syscall", "93", "1", "1234", "1234")), "EPERM", "nobody else does");
-	has_str(run_as(0, &st, ARGV(PAYLOAD, "syscall", "117", "1234", "1234", "1234")), "DONE", "root becomes another: setresuid");
+	has_str(run_as(0, &st, ARGV(PAYLOAD, "syscall", "117", "1234", "1234", "1234")), "DONE",
+		"root becomes another: setresuid");
 	has_str(run_as(0, &st, ARGV(PAYLOAD, "mount")), "EPERM", "root mounts nothing");
 	has_str(run_as(0, &st, ARGV(PAYLOAD, "mknod")), "EPERM", "and makes no device");
 	has_str(run_as(0, &st, ARGV(PAYLOAD, "unshare-user")), "EPERM", "nor a namespace");
@@ -269,7 +278,8 @@ static void test_root(void)
 	spec.uid = spec.gid = 0;
 	s = begin(&spec);
 	c = guest_request(&guest, AGENT_REPORT, NULL);
-	ok(guest_wait_over(&guest, c) && c->answer.ready.uid == 0 && c->answer.ready.is_probe, "root may be the default");
+	ok(guest_wait_over(&guest, c) && c->answer.ready.uid == 0 && c->answer.ready.is_probe,
+	   "root may be the default");
 	ok(c->answer.ready.cap_eff == SANDBOX_CAPS_ROOT && c->answer.ready.cap_bnd == SANDBOX_CAPS_ROOT,
 	   "the kernel says that its capabilities are the short list, and can never be more");
 	ok(c->answer.ready.seccomp == 2 && c->answer.ready.no_new_privs == 1, "filtered like everybody else");
@@ -325,7 +335,8 @@ static void test_disk_stays(void)
 	is_int(write_as(1000, "/work/mine", "mine"), 0, "a user writes a file");
 	is_int(write_as(1234, "/tmp/others", "others"), 0, "another one as well");
 	is_int(write_as(0, "/etc/hosts", "changed by root"), 0, "root changes one that we made");
-	is_int(code_of(file_call(AGENT_FILE_CHMOD, 1000, "/work", 0700)), 0, "a mode of a directory that we made is changed");
+	is_int(code_of(file_call(AGENT_FILE_CHMOD, 1000, "/work", 0700)), 0,
+	       "a mode of a directory that we made is changed");
 	is_int(code_of(file_call(AGENT_FILE_REMOVE, 0, "/image/file", 0)), 0, "a file of the image is removed");
 	end(s);
 	is_int(owner_on_disk(disk, "upper/work/mine"), 1000, "on disk it is the user's, by the id inside");
@@ -338,7 +349,8 @@ static void test_disk_stays(void)
 	ok(s->id_base != first_base, "another sandbox, with another id range");
 	is_str(text_of("/work/mine"), "mine", "finds the file");
 	c = file_call(AGENT_FILE_STAT, 1000, "/work/mine", 0);
-	ok(code_of(c) == 0 && c->answer.file_done.uid == 1000 && c->answer.file_done.gid == 1000, "which is the user's");
+	ok(code_of(c) == 0 && c->answer.file_done.uid == 1000 && c->answer.file_done.gid == 1000,
+	   "which is the user's");
 	c = file_call(AGENT_FILE_STAT, 1000, "/tmp/others", 0);
 	ok(code_of(c) == 0 && c->answer.file_done.uid == 1234, "and the other's file");
 	is_int(write_as(1000, "/work/mine", "changed"), 0, "the user changes it");

@@ -32,9 +32,9 @@
 
 enum {
 	ALIVE_MAX = 50,
-	ONE_IN = 20,          /* is killed; and as many are destroyed before they are ready */
-	SET_UP_US = 3000,     /* about what a set-up takes: moments to kill at */
-	DEVICE_SLACK = 64,    /* numbers that the rest of the machine may have taken meanwhile */
+	ONE_IN = 20,       /* is killed; and as many are destroyed before they are ready */
+	SET_UP_US = 3000,  /* about what a set-up takes: moments to kill at */
+	DEVICE_SLACK = 64, /* numbers that the rest of the machine may have taken meanwhile */
 };
 
 /* One place for a living sandbox. */
@@ -75,8 +75,10 @@ static long rss_kib(void)
 	char line[256];
 	long kib = 0;
 
-	while (f && fgets(line, sizeof(line), f))
-		(void)sscanf(line, "VmRSS: %ld", &kib);
+	while (f && fgets(line, sizeof(line), f)) {
+		if (strncmp(line, "VmRSS:", 6) == 0)
+			kib = strtol(line + 6, NULL, 10);
+	}
 	return kib;
 }
 
@@ -106,7 +108,8 @@ static void hear_out(struct slot *slot)
 			return;
 		}
 		if (type != AGENT_READY && type != AGENT_STARTED && !slot->is_killed)
-			failed("unexpected", type == AGENT_FAILED || type == AGENT_REFUSED ? e.any.failed.object : "end");
+			failed("unexpected",
+			       type == AGENT_FAILED || type == AGENT_REFUSED ? e.any.failed.object : "end");
 	}
 	if (!slot->is_killed)
 		failed("gone", err.text);
@@ -182,8 +185,9 @@ static void run_cycles(int cycles, int alive)
 	}
 	rss_now = rss_kib();
 	leftovers_count(&host, &full);
-	diag("at the end, still alive: %ld groups, %ld claims, %ld children, %ld descriptors", full.counts[LEFT_CGROUPS],
-	     full.counts[LEFT_CLAIMS], full.counts[LEFT_CHILDREN], full.counts[LEFT_DESCRIPTORS]);
+	diag("at the end, still alive: %ld groups, %ld claims, %ld children, %ld descriptors",
+	     full.counts[LEFT_CGROUPS], full.counts[LEFT_CLAIMS], full.counts[LEFT_CHILDREN],
+	     full.counts[LEFT_DESCRIPTORS]);
 	/* one in twenty of them was destroyed early and has left its place empty */
 	ok(full.counts[LEFT_CGROUPS] >= alive / 2 && full.counts[LEFT_CLAIMS] >= alive / 2 &&
 		   full.counts[LEFT_CHILDREN] >= alive / 2,
@@ -199,7 +203,8 @@ static void run_cycles(int cycles, int alive)
 	diag("%d ended by themselves, %d were killed, %d destroyed early; RSS %ld KiB, then %ld KiB", seen.ended,
 	     seen.killed, seen.early, rss_then, rss_now);
 	is_int(seen.failed, 0, "every one that was left alone ran its program to the end %s", seen.why);
-	ok(seen.killed >= cycles / ONE_IN / 4 && seen.early >= cycles / ONE_IN / 4, "some were killed, some destroyed early");
+	ok(seen.killed >= cycles / ONE_IN / 4 && seen.early >= cycles / ONE_IN / 4,
+	   "some were killed, some destroyed early");
 	is_int(seen.ended + seen.early + seen.killed, cycles, "and no other fate befell any");
 	ok(rss_now - rss_then <= RSS_SLACK_KIB, "this process has not grown: %ld KiB", rss_now - rss_then);
 }
@@ -231,8 +236,8 @@ int main(void)
 	is_str(leftovers_since(&host, &before), "", "nothing is left");
 	for (int i = 0; (later = leftovers_device()) > device + DEVICE_SLACK && i < 100; i++)
 		sleep_us(100000); /* the kernel takes file systems down behind our back */
-	ok(device > 0 && later <= device + DEVICE_SLACK, "nor an instance of a file system: lowest free number %ld, then %ld",
-	   device, later);
+	ok(device > 0 && later <= device + DEVICE_SLACK,
+	   "nor an instance of a file system: lowest free number %ld, then %ld", device, later);
 	test_host_close(&host);
 	return done_testing();
 }

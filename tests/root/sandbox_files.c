@@ -20,7 +20,10 @@
 #include "tests/support/leftovers.h"
 #include "tests/tap.h"
 
-enum { MIB = 1 << 20, DISK_MIB = 24 };
+#define MIB        ((size_t)1 << 20)
+#define DISK_BYTES (24 * MIB)
+
+enum { BIG_BYTES = 5 << 20, CHUNK_BYTES = 64 << 10 };
 
 static struct test_host host;
 static struct guest guest;
@@ -103,8 +106,10 @@ static const char *words_of(struct guest_call *c)
 
 	if (take(c, &out) != 0)
 		return "failed";
-	for (size_t at = 0; n < 64 && (size = agent_record_decode(out.data + at, out.size - at, &r)) > 0; at += (size_t)size) {
-		(void)snprintf(words[n], sizeof(words[n]), "%c:%.200s%s%.200s", r.type, r.path, r.link[0] ? ">" : "", r.link);
+	for (size_t at = 0; n < 64 && (size = agent_record_decode(out.data + at, out.size - at, &r)) > 0;
+	     at += (size_t)size) {
+		(void)snprintf(words[n], sizeof(words[n]), "%c:%.200s%s%.200s", r.type, r.path, r.link[0] ? ">" : "",
+			       r.link);
 		sorted[n] = words[n];
 		n++;
 	}
@@ -228,9 +233,11 @@ static void test_list(void)
 {
 	struct guest_call *c;
 
-	is_str(words_of(CALL(LIST, "/tree", .mode = 0)), "d:d l:l>../secret p:p", "a list has types and targets of links");
+	is_str(words_of(CALL(LIST, "/tree", .mode = 0)), "d:d l:l>../secret p:p",
+	       "a list has types and targets of links");
 	is_str(words_of(CALL(WALK, "/tree", .offset = 0)), "d:d l:l>../secret p:p", "a walk of depth 0 is a list");
-	is_str(words_of(CALL(WALK, "/tree", .offset = 1)), "d:d d:d/e f:d/f l:l>../secret p:p", "of depth 1 goes one down");
+	is_str(words_of(CALL(WALK, "/tree", .offset = 1)), "d:d d:d/e f:d/f l:l>../secret p:p",
+	       "of depth 1 goes one down");
 	is_str(words_of(CALL(WALK, "/tree", .offset = 9)), "d:d d:d/e f:d/e/g f:d/f l:l>../secret p:p",
 	       "deep enough it has everything");
 	c = CALL(WALK, "/tree", .offset = 9, .limit = 2);
@@ -277,10 +284,12 @@ static void test_remove(void)
 	is_int(code_of(CALL(REMOVE, "/work/m", .flags = AGENT_FILE_RECURSIVE)), 0, "but when asked");
 	is_int(code_of(CALL(REMOVE, "/secret", .mode = 0)), EACCES, "root's file is not removed");
 	is_int(code_of(CALL(REMOVE, "/tree", .flags = AGENT_FILE_RECURSIVE)), EACCES, "nor root's tree");
-	is_str(words_of(CALL(WALK, "/tree", .offset = 9)), "d:d d:d/e f:d/e/g f:d/f l:l>../secret p:p", "all of it is there");
+	is_str(words_of(CALL(WALK, "/tree", .offset = 9)), "d:d d:d/e f:d/e/g f:d/f l:l>../secret p:p",
+	       "all of it is there");
 
 	/* a tree of the payload's own with a link in it: only the link goes */
-	is_int(code_of(CALL(REMOVE, "/home/own", .flags = AGENT_FILE_RECURSIVE)), 0, "a tree with a link to another is removed");
+	is_int(code_of(CALL(REMOVE, "/home/own", .flags = AGENT_FILE_RECURSIVE)), 0,
+	       "a tree with a link to another is removed");
 	is_str(words_of(CALL(LIST, "/home", .mode = 0)), "d:other", "the other one stays");
 	is_str(words_of(CALL(LIST, "/home/other", .mode = 0)), "f:kept", "with what is in it");
 	is_str(words_of(CALL(WALK, "/work", .offset = 9)), "d:x d:x/y f:x/y/z", "and so does everything else");
@@ -299,17 +308,16 @@ static char *pattern(size_t size, char seed)
 
 static void test_big(void)
 {
-	enum { SIZE = 5 * MIB, CHUNK = 64 << 10 };
-	char *data[2] = { pattern(SIZE, 1), pattern(SIZE, 2) };
+	char *data[2] = { pattern(BIG_BYTES, 1), pattern(BIG_BYTES, 2) };
 	struct buf out[2] = { BUF_INIT, BUF_INIT };
-	struct guest_call *c[2] = { CALL(WRITE, "/work/one", .mode = 0644, .limit = SIZE),
-				    CALL(WRITE, "/work/two", .mode = 0644, .limit = SIZE) };
+	struct guest_call *c[2] = { CALL(WRITE, "/work/one", .mode = 0644, .limit = BIG_BYTES),
+				    CALL(WRITE, "/work/two", .mode = 0644, .limit = BIG_BYTES) };
 
 	need(data[0] && data[1], "memory");
 	ok(guest_wait_open(&guest, c[0]) && guest_wait_open(&guest, c[1]), "two writes are open at once");
-	for (size_t at = 0; at < SIZE; at += CHUNK)
+	for (size_t at = 0; at < BIG_BYTES; at += CHUNK_BYTES)
 		for (int i = 0; i < 2; i++)
-			(void)fd_write_all(c[i]->fds[0], data[i] + at, CHUNK, NULL);
+			(void)fd_write_all(c[i]->fds[0], data[i] + at, CHUNK_BYTES, NULL);
 	for (int i = 0; i < 2; i++) {
 		fd_close(&c[i]->fds[0]);
 		c[i]->n_fds = 0;
@@ -321,8 +329,9 @@ static void test_big(void)
 	is_int(take(c[1], &out[1]), 0, "the second is read while the first waits");
 	is_int(take(c[0], &out[0]), 0, "then the first");
 	for (int i = 0; i < 2; i++) {
-		ok(out[i].size == SIZE && memcmp(out[i].data, data[i], SIZE) == 0, "read %d has every byte", i);
-		is_int(c[i]->answer.file_done.bytes, SIZE, "and counts them");
+		ok(out[i].size == BIG_BYTES && memcmp(out[i].data, data[i], BIG_BYTES) == 0, "read %d has every byte",
+		   i);
+		is_int(c[i]->answer.file_done.bytes, BIG_BYTES, "and counts them");
 		buf_done(&out[i]);
 		free(data[i]);
 	}
@@ -330,15 +339,15 @@ static void test_big(void)
 
 static void test_full(void)
 {
-	char *data = pattern(DISK_MIB * MIB, 3);
-	struct guest_call *c = CALL(WRITE, "/work/one", .mode = 0644, .limit = DISK_MIB * MIB);
+	char *data = pattern(DISK_BYTES, 3);
+	struct guest_call *c = CALL(WRITE, "/work/one", .mode = 0644, .limit = DISK_BYTES);
 
 	need(data, "memory");
-	feed(c, data, DISK_MIB * MIB);
+	feed(c, data, DISK_BYTES);
 	free(data);
 	is_int(code_of(c), ENOSPC, "a file larger than what is left of the disk is refused");
 	c = CALL(STAT, "/work/one", .mode = 0);
-	is_int(code_of(c) == 0 ? c->answer.file_done.size : 0, 5 * MIB, "the old one stays");
+	is_int(code_of(c) == 0 ? c->answer.file_done.size : 0, BIG_BYTES, "the old one stays");
 	is_int(write_text("/work/small", "room"), 0, "and the space is free again");
 }
 
@@ -356,7 +365,7 @@ static void test_impatient(void)
 	(void)guest_request(&guest, AGENT_SIGNAL, &all);
 	ok(guest_wait_over(&guest, c) && c->last == AGENT_REFUSED, "a helper that was killed is answered for");
 	c = CALL(STAT, "/work/two", .mode = 0);
-	is_int(code_of(c) == 0 ? c->answer.file_done.size : 0, 5 * MIB, "the file is what it was");
+	is_int(code_of(c) == 0 ? c->answer.file_done.size : 0, BIG_BYTES, "the file is what it was");
 }
 
 static void test_many(void)
@@ -419,12 +428,12 @@ int main(void)
 	need(test_host_open(&host, 0, &err) == 0, "a sandbox host opens %s", err.text);
 	make_layer();
 	test_host_spec(&host, &spec);
-	spec.disk.size_bytes = DISK_MIB * MIB;
+	spec.disk.size_bytes = DISK_BYTES;
 	need(test_sandbox(&host, &spec, &s, &err) == 0, "a sandbox becomes ready %s", err.text);
 	ok(sandbox_destroy(s, TEST_DESTROY_MS, NULL) == 0, "and is removed: the first one makes what all share");
 	leftovers_count(&host, &before);
 	test_host_spec(&host, &spec);
-	spec.disk.size_bytes = DISK_MIB * MIB;
+	spec.disk.size_bytes = DISK_BYTES;
 	need(test_sandbox(&host, &spec, &s, &err) == 0, "a second one becomes ready %s", err.text);
 	guest_init(&guest, s);
 	test_write_and_read();

@@ -19,8 +19,8 @@ enum { GUEST_CALLS = 96, GUEST_WAIT_MS = 60000 };
 /* One request and what came of it. */
 struct guest_call {
 	uint32_t seq;
-	bool is_open; /* STARTED or FILE_OPEN came */
-	bool is_over; /* the last answer came; its type is `last` */
+	bool is_open;                 /* STARTED or FILE_OPEN came */
+	bool is_over;                 /* the last answer came; its type is `last` */
 	unsigned n_started, n_exited; /* how often: after ATTACH they come again */
 	uint16_t last;
 	union agent_any answer; /* of the latest message */
@@ -39,7 +39,8 @@ struct guest {
 
 void guest_init(struct guest *g, struct sandbox *s);
 
-/* Close what is open and forget all calls. Returns the first problem, "" for none; valid until the next guest_init(). */
+/* Close what is open and forget all calls. Returns the first problem, "" for none; valid until the next guest_init().
+ */
 const char *guest_done(struct guest *g);
 
 struct guest_call *guest_request(struct guest *g, enum agent_message type, const void *message);

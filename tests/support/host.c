@@ -12,6 +12,7 @@
 #include <sys/mount.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "policies/compile.h"
@@ -117,6 +118,64 @@ static int compile_policy(struct test_host *h, struct error *err)
 	return r < 0 ? r : policy_compile(profile, &context, &h->filter, err);
 }
 
+static int remove_ours(const char *id, void *prefix)
+{
+	struct cgroup_host at;
+	struct cgroup *cg = NULL;
+
+	if (strncmp(id, prefix, strlen(prefix)) != 0 || cgroup_host_probe(&at, NULL) < 0)
+		return 0;
+	if (cgroup_open(&at, id, &cg, NULL) == 0) {
+		(void)cgroup_kill(cg, NULL);
+		(void)cgroup_destroy(cg, TEST_DESTROY_MS, NULL); /* nobody is left to be told */
+	}
+	cgroup_host_done(&at);
+	return 0;
+}
+
+/*
+ * A test that crashes or is killed must leave nothing either, not even a cube that survives its peer: a process of its
+ * own session waits for the test's end, and removes what bears its prefix.
+ */
+static int start_guard(struct test_host *h, struct error *err)
+{
+	struct cgroup_host at;
+	int life[2];
+
+	if (pipe2(life, O_CLOEXEC) < 0)
+		return error_errno(err, errno, "pipe");
+	h->guard_pid = fork();
+	if (h->guard_pid < 0)
+		return error_errno(err, errno, "fork a guard");
+	if (h->guard_pid == 0) {
+		char none;
+
+		(void)setsid();
+		(void)dup2(life[0], STDIN_FILENO);
+		(void)close_range(1, ~0U, 0); /* standard output as well: who reads it waits for its end */
+		while (read(STDIN_FILENO, &none, 1) < 0 && errno == EINTR) {
+		}
+		if (cgroup_host_probe(&at, NULL) == 0)
+			(void)cgroup_each(&at, remove_ours, h->prefix, NULL);
+		_exit(0);
+	}
+	h->guard_fd = life[1];
+	(void)close(life[0]);
+	return 0;
+}
+
+/* The first sandbox of a process makes what all share (older kernels: the staging mount): before anybody counts. */
+static int make_first(struct test_host *h, struct error *err)
+{
+	struct sandbox_spec spec;
+	struct sandbox *s = NULL;
+	int r;
+
+	test_host_spec(h, &spec);
+	r = test_sandbox(h, &spec, &s, err);
+	return r < 0 ? r : sandbox_destroy(s, TEST_DESTROY_MS, err);
+}
+
 int test_host_open(struct test_host *ret, uint32_t id_count, struct error *err)
 {
 	const uint32_t pid = (uint32_t)getpid();
@@ -124,6 +183,7 @@ int test_host_open(struct test_host *ret, uint32_t id_count, struct error *err)
 
 	*ret = (struct test_host){
 		.layer_fd = -1,
+		.guard_fd = -1,
 		.id_base = id_first + pid % ID_SLOTS * TEST_ID_COUNT * IDRANGE_SIZE,
 	};
 	(void)signal(SIGPIPE, SIG_IGN);
@@ -138,6 +198,10 @@ int test_host_open(struct test_host *ret, uint32_t id_count, struct error *err)
 		r = make_rootfs(ret, err);
 	if (r == 0)
 		r = compile_policy(ret, err);
+	if (r == 0)
+		r = start_guard(ret, err);
+	if (r == 0)
+		r = make_first(ret, err);
 	if (r < 0)
 		test_host_close(ret);
 	return r;
@@ -150,6 +214,10 @@ void test_host_close(struct test_host *h)
 	policy_filter_unref(h->filter);
 	h->filter = NULL;
 	fd_close(&h->layer_fd);
+	fd_close(&h->guard_fd);
+	if (h->guard_pid > 0)
+		(void)waitpid(h->guard_pid, NULL, 0);
+	h->guard_pid = 0;
 }
 
 void test_host_spec(struct test_host *h, struct sandbox_spec *ret)

@@ -24,10 +24,12 @@ struct test_host {
 	char dir[512];     /* CUBIT_TEST_DIR */
 	char run_dir[520]; /* below it */
 	uint32_t id_base;
-	int layer_fd; /* the root file system: /bin/payload */
+	int layer_fd;    /* the root file system: /bin/payload */
 	char prefix[24]; /* of all ids made by test_host_spec() */
 	char id[48];     /* the latest */
 	unsigned n_ids;
+	int guard_fd; /* its end tells the guard that we are gone */
+	int guard_pid;
 };
 
 /* Why this test cannot run here, or NULL. Goes into `1..0 # SKIP`. */

@@ -25,7 +25,7 @@
 enum { SETTLE_S = 10, STEP_MS = 20 };
 
 static const char *const names[LEFT_KINDS] = {
-#define X(name, text) [LEFT_##name] = text,
+#define X(name, text) [LEFT_##name] = (text),
 	LEFTOVERS(X)
 #undef X
 };
@@ -94,19 +94,24 @@ static long count_groups(const struct test_host *h)
 	return n;
 }
 
+static bool read_line(const char *path, char *ret, size_t room)
+{
+	cleanup_file FILE *f = fopen(path, "re");
+
+	return f && fgets(ret, (int)room, f);
+}
+
 /* Is this entry of /proc a child of ours, zombie or not? The parent is the second word after the name, proc(5). */
 static bool is_child(const char *name, const void *arg)
 {
-	cleanup_file FILE *f = NULL;
-	char path[300], line[512];
+	char path[300], line[512] = "";
 	const char *p;
 
 	(void)arg;
 	if (!isdigit((unsigned char)name[0]))
 		return false;
 	(void)snprintf(path, sizeof(path), "/proc/%s/stat", name);
-	f = fopen(path, "re");
-	if (!f || !fgets(line, sizeof(line), f))
+	if (!read_line(path, line, sizeof(line)))
 		return false; /* gone meanwhile: not a child of ours, those stay until they are waited for */
 	p = strrchr(line, ')');
 	return p && strlen(p) > 4 && strtol(p + 4, NULL, 10) == getpid();

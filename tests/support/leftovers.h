@@ -30,8 +30,8 @@ struct leftovers {
 void leftovers_count(const struct test_host *h, struct leftovers *ret);
 
 /*
- * "" when the counts are those of before, or come to be within ten seconds (the kernel takes some things down behind our
- * back); otherwise what differs, in words, in static memory.
+ * "" when the counts are those of before, or come to be within ten seconds (the kernel takes some things down behind
+ * our back); otherwise what differs, in words, in static memory.
  */
 const char *leftovers_since(const struct test_host *h, const struct leftovers *before);
 

@@ -142,8 +142,8 @@ static void test_round_trip(const struct sample *s)
 
 	memset(&any, 0, sizeof(any));
 	need(agent_decode(wire, size, &h, &any, &err) == 0, "%s: is read back %s", s->name, err.text);
-	ok(h.type == s->type && h.seq == 4711 && h.version == AGENT_VERSION, "%s: type, number and version are those sent",
-	   s->name);
+	ok(h.type == s->type && h.seq == 4711 && h.version == AGENT_VERSION,
+	   "%s: type, number and version are those sent", s->name);
 	if (s->type != AGENT_SETUP && s->type != AGENT_START) /* their spans point elsewhere now: looked at below */
 		ok(s->size == 0 || memcmp(&any, s->message, s->size) == 0, "%s: every field is what was sent", s->name);
 	ok(agent_encode(&w, again, size, s->type, 4711, &any, NULL) == 0 && w.size == size &&
@@ -175,7 +175,8 @@ static void test_spans(void)
 	for (const char *p = span_next(&any.start.argv, NULL); p && n < 6; p = span_next(&any.start.argv, p))
 		argv[n++] = p;
 	is_int(n, 4, "START: four arguments");
-	ok(n == 4 && !strcmp(argv[0], "python3") && !strcmp(argv[1], "-c") && !argv[2][0] && !strcmp(argv[3], "print(1)"),
+	ok(n == 4 && !strcmp(argv[0], "python3") && !strcmp(argv[1], "-c") && !argv[2][0] &&
+		   !strcmp(argv[3], "print(1)"),
 	   "START: an empty one among them");
 	any.start.argv = (struct span){ "", 0 };
 	ok(!span_next(&any.start.argv, NULL), "an empty list has no first string");
@@ -341,8 +342,8 @@ static void test_start_arrives(int sock)
 	     "it arrives, and it alone");
 	is_str(any.start.argv.data, "true", "with its program");
 	r = (struct frame_reader){ .data = any.start.rlimits.data, .size = any.start.rlimits.size };
-	ok(any.start.rlimits.size == AGENT_RLIMIT_BYTES && frame_get_u32(&r) == RLIMIT_NOFILE && frame_get_u64(&r) == 20 &&
-		   frame_get_u64(&r) == 30,
+	ok(any.start.rlimits.size == AGENT_RLIMIT_BYTES && frame_get_u32(&r) == RLIMIT_NOFILE &&
+		   frame_get_u64(&r) == 20 && frame_get_u64(&r) == 30,
 	   "and its resource limit");
 	is_int(frame_recv(sock, wire, sizeof(wire), NULL, NULL, MSG_DONTWAIT, NULL), -EAGAIN, "nothing else was sent");
 }
@@ -366,7 +367,8 @@ static void test_receive(int host, int agent)
 	(void)agent_encode(&w, wire, sizeof(wire), AGENT_STARTED, 3, &started, NULL);
 	(void)frame_send(agent, &w, fds, 2, 0, NULL);
 	is_int(agent_receive(host, &event, MSG_DONTWAIT, &err), 1, "STARTED is one %s", err.text);
-	ok(event.header.type == AGENT_STARTED && event.n_fds == 2 && event.any.started.pid_inside == 2, "with descriptors");
+	ok(event.header.type == AGENT_STARTED && event.n_fds == 2 && event.any.started.pid_inside == 2,
+	   "with descriptors");
 	ok(fcntl(event.fds[0], F_GETFD) == FD_CLOEXEC, "close-on-exec");
 	agent_event_done(&event);
 	is_int(event.n_fds, 0, "which can be given up");

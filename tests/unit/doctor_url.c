@@ -29,7 +29,7 @@ static void taken_apart(void)
 {
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		struct error err = ERROR_INIT;
-		struct url u;
+		struct url u = { .port = 0 };
 
 		if (!ok(url_parse(good[i].text, &u, &err) == 0, "'%s' is taken", good[i].text)) {
 			diag("%s", err.text);

@@ -192,9 +192,9 @@ static void test_malformed(void)
 {
 	/* name, target: each wrong in one way */
 	static const char *const links[][2] = {
-		{ "0", "no-space" },	  { "1", "../owner id" },    { "2", "owner ../id" }, { "x", "owner id" },
-		{ "99", "owner id" },	  { "-1", "owner id" },	     { "3", "owner " },	     { "4294967296", "owner id" },
-		{ "00", "../../../x id" },
+		{ "0", "no-space" }, { "1", "../owner id" },       { "2", "owner ../id" },
+		{ "x", "owner id" }, { "99", "owner id" },         { "-1", "owner id" },
+		{ "3", "owner " },   { "4294967296", "owner id" }, { "00", "../../../x id" },
 	};
 	struct idrange_pool *pool = pool_new();
 	char path[128];

@@ -2,11 +2,14 @@
 #include "images/registry/settings.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "images/ref.h"
 #include "images/registry/client_impl.h"
 #include "images/registry/proto.h"
+#include "runtime/base/cleanup.h"
 #include "runtime/base/error.h"
 #include "runtime/base/frame.h"
 #include "tests/tap.h"
@@ -78,25 +81,24 @@ static void test_mirrors(void)
 	(void)unsetenv("CUBIT_REGISTRY_TIMEOUT_S");
 }
 
+/* What *ret held before is freed. */
 static int token(const char *text, char **ret, uint64_t *seconds)
 {
 	struct error err = ERROR_INIT;
 
+	free(*ret);
 	*ret = NULL;
 	return auth_token_parse(text, strlen(text), ret, seconds, &err);
 }
 
 static void test_tokens(void)
 {
+	cleanup_free char *t = NULL;
 	uint64_t seconds;
-	char *t;
 
 	ok(token("{\"token\":\"a.b-c\",\"expires_in\":300}", &t, &seconds) == 0 && seconds == 300, "a token with its seconds");
-	free(t);
 	ok(token("{\"access_token\":\"x\"}", &t, &seconds) == 0 && seconds == 60, "under its other name, for 60 s by default");
-	free(t);
 	ok(token("{\"token\":\"x\",\"expires_in\":1000000}", &t, &seconds) == 0 && seconds == 3600, "never kept for more than an hour");
-	free(t);
 	ok(token("{\"token\":\"a b\"}", &t, &seconds) < 0, "a blank in a token is refused");
 	ok(token("{\"token\":\"a\\r\\nX: y\"}", &t, &seconds) < 0, "and a line break");
 	ok(token("{}", &t, &seconds) < 0 && token("[]", &t, &seconds) < 0 && token("", &t, &seconds) < 0, "and no token at all");
@@ -107,6 +109,7 @@ static void test_messages(void)
 	static struct proto_request q = { .type = PROTO_OPEN }, q2;
 	static uint8_t memory[PROTO_MESSAGE_BYTES];
 	struct proto_reply done = { .type = PROTO_DONE, .code = 5, .was_there = true }, got;
+	const void *sent = &q.spec, *came = &q2.spec; /* it travels as bytes, and both began as zeros */
 	struct error err = ERROR_INIT;
 	size_t n_fds = 0;
 	int ends[2];
@@ -120,7 +123,7 @@ static void test_messages(void)
 	need(proto_request_send(ends[0], &q, -1, &err) == 0, "a request is sent");
 	n = frame_recv(ends[1], memory, sizeof(memory), NULL, &n_fds, 0, &err);
 	need(n > 0 && proto_request_read(memory, (size_t)n, &q2, &err) == 0, "and read");
-	ok(memcmp(&q.spec, &q2.spec, sizeof(q.spec)) == 0, "as it was");
+	ok(memcmp(sent, came, sizeof(q.spec)) == 0, "as it was");
 	memory[4] = 99;
 	ok(proto_request_read(memory, (size_t)n, &q2, &err) == -EPROTO, "an unknown type is refused");
 	need(proto_reply_send(ends[0], &done, &err) == 0, "a reply is sent");

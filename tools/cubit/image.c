@@ -123,7 +123,7 @@ static int do_pull(struct call *c, struct error *err)
 
 		if (r == 0)
 			r = image_pull(c->store, &ref, &c->options, &record, err);
-		if (r < 0)
+		if (r != 0)
 			return r;
 		print_record(record, c);
 		image_record_free(record);
@@ -144,13 +144,13 @@ static int do_push(struct call *c, struct error *err)
 		r = image_push(c->store, name, &to, &c->options, err);
 	if (r == 0)
 		r = store_ref_get(c->store, name, &record, err);
-	if (r < 0)
-		return r;
-	image_ref_text(&to, name);
-	(void)snprintf(record->name, sizeof(record->name), "%.511s", name);
-	print_record(record, c);
-	image_record_free(record);
-	return 0;
+	if (r == 0) {
+		image_ref_text(&to, name);
+		(void)snprintf(record->name, sizeof(record->name), "%.511s", name);
+		print_record(record, c);
+		image_record_free(record);
+	}
+	return r;
 }
 
 static int do_load(struct call *c, struct error *err)

@@ -1,0 +1,20 @@
+/* Bounded text: see text.h. */
+#include "runtime/base/text.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+int text_copy(char *ret, size_t room, const char *text)
+{
+	size_t size;
+
+	assert(room > 0);
+	size = strnlen(text, room);
+	if (size == room) {
+		ret[0] = '\0';
+		return -ENAMETOOLONG;
+	}
+	memcpy(ret, text, size + 1);
+	return 0;
+}

@@ -1,0 +1,18 @@
+/*
+ * Bounded text: what strcpy(3) does, with the size of the target said.
+ * Pure; async-signal-safe; runs anywhere.
+ */
+#pragma once
+
+#include <stddef.h>
+
+/*
+ * Copy a text with its NUL.
+ *
+ * ret   of the caller, not overlapping text; always terminated afterwards
+ * room  bytes of ret, at least 1
+ * text  terminated, or at least room bytes long: not more than room bytes of it are read
+ *
+ * Returns 0, or -ENAMETOOLONG: text and its NUL need more than room bytes; ret is "" then, never a text cut short.
+ */
+int text_copy(char *ret, size_t room, const char *text);

@@ -1,0 +1,24 @@
+#!/bin/bash
+# Limits per user that the kernel also counts for whoever made the user namespace (inotify, queued signals and timers,
+# message queues, locked memory): one sandbox must not use up those of the host's root or of the next sandbox.
+# Only in the guest: if it works, it works on everything that runs beside.
+# where: vm
+# timeout: 60
+set -u
+# shellcheck source=tests/lib/sandbox.sh
+. tests/lib/sandbox.sh
+
+is "$("$payload" own-share | grep -vc DONE)" 0 'root of the host gets one of each'
+for hog in inotify-hog signal-hog mqueue-hog; do
+	start hog --wall 60s --processes 200 -- /bin/payload "$hog" 60
+	wait_for "$dir/hog.stdout" ' then ' 40
+	diag "$hog: $(cat "$dir/hog.stdout")"
+	got=$("$payload" own-share)
+	is "$(grep -v DONE <<<"$got")" '' "$hog: root of the host still gets one of each"
+	run --wall 20s -- /bin/payload own-share
+	is "$(field status) $(grep -v DONE "$dir/stdout")" 'ok ' "$hog: so does another sandbox"
+	kill "$pid"
+	wait "$pid"
+done
+nothing_left 'nothing is left'
+done_testing

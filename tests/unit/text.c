@@ -1,0 +1,37 @@
+/* Bounded text: what fits is copied whole, what does not fit leaves nothing. */
+#include <errno.h>
+#include <string.h>
+
+#include "runtime/base/text.h"
+#include "tests/tap.h"
+
+static const struct {
+	const char *text;
+	size_t room;
+	int want;
+	const char *result, *title;
+} rows[] = {
+	{ "", 1, 0, "", "an empty text fits into one byte" },
+	{ "", 8, 0, "", "an empty text empties the target" },
+	{ "abc", 8, 0, "abc", "a short text is copied" },
+	{ "abcdefg", 8, 0, "abcdefg", "a text that just fits is copied" },
+	{ "abcdefgh", 8, -ENAMETOOLONG, "", "one byte more is refused, and nothing of it is left" },
+	{ "a", 1, -ENAMETOOLONG, "", "one byte has no room for a letter" },
+};
+
+int main(void)
+{
+	const char unterminated[4] = { 'a', 'b', 'c', 'd' };
+	char ret[16];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		memset(ret, 'x', sizeof(ret));
+		is_int(text_copy(ret, rows[i].room, rows[i].text), rows[i].want, "%s", rows[i].title);
+		is_str(ret, rows[i].result, "... the target holds '%s'", rows[i].result);
+		ok(ret[rows[i].room] == 'x', "... and what is behind it is untouched");
+	}
+	is_int(text_copy(ret, sizeof(unterminated), unterminated), -ENAMETOOLONG,
+	       "a text without an end is not read past room");
+	is_str(ret, "", "... and nothing of it is left");
+	return done_testing();
+}
