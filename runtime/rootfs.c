@@ -207,20 +207,20 @@ static int clone_layers(const struct rootfs_spec *s, struct layers *l, struct er
 	return 0;
 }
 
-/* Kernels before 6.7 know no "lowerdir+": one colon-separated string, as long as it fits. */
+/*
+ * Kernels before 6.7 know no "lowerdir+": one colon-separated string, and fsconfig(2) bounds it. So the names are those
+ * of the staging slots, relative to the working directory, which is the staging directory then.
+ */
 static int set_lowers_in_one(int context, const struct layers *l, struct error *err)
 {
 	char text[LOWERDIR_STRING_MAX + 1];
 	size_t used = 0;
 
 	for (size_t i = 0; i < l->n; i++) {
-		char path[FD_PATH_BYTES];
-		int n;
+		int n = snprintf(text + used, sizeof(text) - used, "%s%zu", i ? ":" : "", i);
 
-		fd_path(path, l->fds[i], NULL);
-		n = snprintf(text + used, sizeof(text) - used, "%s%s", i ? ":" : "", path);
 		if (n < 0 || (size_t)n >= sizeof(text) - used)
-			return error_set(err, E2BIG, "%zu layers: a kernel before 6.7 takes at most about 15", l->n);
+			return error_set(err, E2BIG, "%zu layers: a kernel before 6.7 takes at most 88", l->n);
 		used += (size_t)n;
 	}
 	return mount_context_set(context, "lowerdir", text, err);
@@ -287,15 +287,24 @@ static int mount_overlay_either(const struct layers *l, int upper_fd, struct err
 /* The same with every layer and the upper attached for the moment, as kernels before 6.15 want it. */
 static int mount_overlay_staged(const struct layers *l, int upper_fd, struct error *err)
 {
+	cleanup_fd int back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	size_t n = 0;
 	int r = 0;
 
+	if (back < 0)
+		return error_errno(err, errno, "open the working directory");
 	for (; r == 0 && n < l->n; n++)
 		r = stage_attach(n, l->fds[n], err);
 	if (r == 0 && upper_fd >= 0)
 		r = stage_attach(n++, upper_fd, err);
 	if (r == 0)
+		r = stage_visit(err);
+	if (r == 0)
 		r = mount_overlay_either(l, upper_fd, err);
+	if (fchdir(back) < 0 && r >= 0) {
+		fd_close(&r);
+		r = error_errno(err, errno, "return to the working directory");
+	}
 	stage_clear(n);
 	return r;
 }

@@ -65,6 +65,13 @@ int stage_attach(size_t slot, int mount_fd, struct error *err)
 	return 0;
 }
 
+int stage_visit(struct error *err)
+{
+	if (fchdir(stage_fd) < 0)
+		return error_errno(err, errno, "enter '%s'", stage_path);
+	return 0;
+}
+
 void stage_clear(size_t n)
 {
 	char path[540];

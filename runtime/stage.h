@@ -21,5 +21,8 @@ int stage_enter(const char *run_dir, struct error *err);
 /* Attach mount_fd in slot 0, 1, 2 ... Returns 0 or -errno. */
 int stage_attach(size_t slot, int mount_fd, struct error *err);
 
+/* Make the staging directory the working directory; slots are then called "0", "1" ... */
+int stage_visit(struct error *err);
+
 /* Detach slots 0 to n-1; the descriptors stay usable. */
 void stage_clear(size_t n);

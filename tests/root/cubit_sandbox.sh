@@ -76,6 +76,17 @@ mkdir -p "$dir/disk" "$dir/layer/data"
 echo top >"$dir/layer/data/file"
 run --rootfs "$rootfs" --layer "$dir/layer" -- /bin/payload cat /data/file
 ok 'a layer lies over the root file system' has '"stdout": "top\n"'
+layers=()
+for i in {1..40}; do
+	mkdir -p "$dir/layers/$i/data"
+	echo "$i" | tee "$dir/layers/$i/data/top" >"$dir/layers/$i/data/f$i"
+	layers+=(--layer "$dir/layers/$i")
+done
+run --rootfs "$rootfs" "${layers[@]}" -- /bin/payload cat /data/top
+ok 'forty layers: the top one is seen' has '"stdout": "40\n"'
+run --rootfs "$rootfs" "${layers[@]}" -- /bin/payload cat /data/f1
+ok 'and the lowest' has '"stdout": "1\n"'
+
 run --rootfs "$rootfs" --disk-dir "$dir/disk" --disk 9M --inodes 100 -- /bin/payload write /work/a kept
 run --rootfs "$rootfs" --disk-dir "$dir/disk" --disk 9M --inodes 100 -- /bin/payload cat /work/a
 ok '--disk-dir keeps what was written' has '"stdout": "kept"'
