@@ -79,11 +79,13 @@ int restrict_agent(const struct agent_setup *setup, struct failure *f)
 
 static void default_signals(void)
 {
-	struct sigaction sa = { .sa_handler = SIG_DFL };
+	/* the kernel's own structure (handler, flags, restorer, mask), all zero: libc keeps 32 and 33 to itself, but who
+	 * started the supervisor may have ignored them */
+	static const uint64_t default_action[4];
 	sigset_t none;
 
 	for (int s = 1; s < NSIG; s++)
-		(void)sigaction(s, &sa, NULL); /* EINVAL for KILL, STOP and libc's own */
+		(void)syscall(SYS_rt_sigaction, s, default_action, NULL, NSIG / 8); /* EINVAL for KILL and STOP */
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
