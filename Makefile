@@ -214,7 +214,7 @@ coverage: ## lines that the unit and fuzz-corpus tests reach
 
 .PHONY: run
 run: ## install what is missing, build, and show Cubit at work
-	$(Q)tools/setup build test
+	$(Q)tools/setup build test images
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all
 	$(Q)CUBIT_BUILD=$(abspath $(BUILD)) tools/run
 

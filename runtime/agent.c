@@ -25,7 +25,6 @@ size_t process_rlimits(const struct process_limits *l, struct process_rlimit ret
 		{ RLIMIT_NOFILE, l->open_files ? l->open_files : OPEN_FILES },
 		{ RLIMIT_STACK, l->stack_bytes ? l->stack_bytes : STACK_BYTES },
 		{ RLIMIT_FSIZE, l->file_bytes ? l->file_bytes : RLIM_INFINITY },
-		{ RLIMIT_CORE, 0 },
 		{ RLIMIT_MEMLOCK, LOCKED_BYTES },
 		{ RLIMIT_SIGPENDING, SIGNALS },
 		{ RLIMIT_MSGQUEUE, QUEUE_BYTES },

@@ -41,9 +41,9 @@ struct process_limits {
 };
 
 /*
- * The whole set for a job, setrlimit(2): those asked for, no core files, and small shares of what the kernel counts for
+ * The whole set for a job, setrlimit(2): those asked for and small shares of what the kernel counts for
  * all sandboxes of a supervisor together (locked memory, queued signals, message queues), so that one cannot take
- * them from the others. Returns how many.
+ * them from the others. Core dumps are off in any case. Returns how many.
  */
 size_t process_rlimits(const struct process_limits *limits, struct process_rlimit ret[AGENT_RLIMITS_MAX]);
 

@@ -939,7 +939,7 @@ static int v_udp_hog(char **a)
 		v4.sin_port = 0;
 		if (bind(s, (struct sockaddr *)&v4, sizeof(v4)) < 0 || getsockname(s, (struct sockaddr *)&v4, &size) < 0)
 			break;
-		for (int i = 0; i < 64; i++)
+		for (int i = 0; i < 16; i++) /* more than a receive buffer takes */
 			if (sendto(out, zeros, 16384, 0, (struct sockaddr *)&v4, sizeof(v4)) > 0)
 				bytes += 16384;
 	}

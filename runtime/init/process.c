@@ -156,6 +156,8 @@ static int set_rlimits(const struct span *packed, struct failure *f)
 		uint32_t resource = frame_get_u32(&r);
 		struct rlimit l = { .rlim_cur = frame_get_u64(&r), .rlim_max = frame_get_u64(&r) };
 
+		if (!r.is_bad && resource == RLIMIT_CORE)
+			continue; /* pid 1's own holds, see restrict_agent() */
 		if (r.is_bad || setrlimit((int)resource, &l) < 0)
 			return fail(f, AGENT_STAGE_RLIMIT, "setrlimit");
 	}

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -63,9 +64,13 @@ int restrict_agent(const struct agent_setup *setup, struct failure *f)
 	uint64_t caps = AGENT_CAPS | setup->caps;
 	/* setgroups(2) was denied for sandboxes without root, and the monitor has no supplementary groups */
 	bool may_setgroups = setup->flags & AGENT_SETUP_ROOT;
+	/* for all that will ever run here. Not 0: only 1 keeps the kernel from piping a core to the host's handler, core(5) */
+	const struct rlimit no_core = { 1, 1 };
 
 	if (may_setgroups && syscall(SYS_setgroups, 0, NULL) < 0)
 		return fail(f, AGENT_STAGE_DROP, "supplementary groups");
+	if (setrlimit(RLIMIT_CORE, &no_core) < 0)
+		return fail(f, AGENT_STAGE_DROP, "core limit");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return fail(f, AGENT_STAGE_DROP, "no_new_privs");
 	if (shrink_bounding_set(caps) < 0)

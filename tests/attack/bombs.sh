@@ -54,10 +54,13 @@ nothing_left_but_neighbour()
 {
 	local left tries=100
 	while :; do
-		left=$(own_processes | awk -v b="$neighbour_base" '$1 < b || $1 >= b + 65536' | sed 's/^/process: /'
-			own_groups | grep -v -- "-1\$" | sed 's/^/cgroup: /'
-			find "$run_dir/ids" -mindepth 1 ! -lname "*$prefix-1" -printf 'claim: %f %l\n'
-			diff <(echo "$mounts_before") <(own_mounts) | sed -n 's/^[<>]/mount: &/p')
+		left=$(find "$run_dir/ids" -mindepth 1 ! -lname "*$prefix-1" -printf 'claim: %f %l\n'
+			# a claim is given up last; looking at everything takes the emulated guest seconds, so it does so at the end
+			is_guest || {
+				own_processes | awk -v b="$neighbour_base" '$1 < b || $1 >= b + 65536' | sed 's/^/process: /'
+				own_groups | grep -v -- "-1\$" | sed 's/^/cgroup: /'
+				diff <(echo "$mounts_before") <(own_mounts) | sed -n 's/^[<>]/mount: &/p'
+			})
 		if [ -z "$left" ] || [ "$tries" -eq 0 ]; then
 			break
 		fi

@@ -38,7 +38,7 @@ lines=$(grep -cE ': (own|SHARED|refused)' "$dir/stdout")
 ok $? "it tried $lines things"
 # The kernel has one inode for all of these descriptors, in no namespace; flock(2) cannot be refused without breaking what
 # needs it on files. The README says so. Everything else must be our own.
-known='^lock on (eventfd|epoll|inotify|timerfd|signalfd): '
+known='^lock on (eventfd|epoll|inotify|timerfd|signalfd|pidfd): '
 while IFS= read -r line; do
 	if [[ $line =~ $known ]]; then
 		diag "known and documented: $line"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Pull, run, push, load and save against docker-registry, with skopeo and umoci as witnesses.
-# timeout: 120
+# timeout: 400
 set -u
 # shellcheck source=tests/lib/registry.sh
 . "$(dirname "$0")/../lib/registry.sh"

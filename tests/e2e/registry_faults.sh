@@ -1,6 +1,6 @@
 #!/bin/bash
 # What a registry or the way to it may do wrong: each is refused or handled, with the part named, and leaves nothing.
-# timeout: 180
+# timeout: 500
 set -u
 # shellcheck source=tests/lib/registry.sh
 . "$(dirname "$0")/../lib/registry.sh"

@@ -2,7 +2,7 @@
 # Unpacking makes what GNU tar and umoci make of the same archives: names, modes, owners, times, extended attributes, hard
 # links, holes; one layer in every dialect, and three over each other with whiteouts and opaque directories.
 # where: host
-# timeout: 240
+# timeout: 900
 set -u
 
 src=${CUBIT_SRC:-$PWD}
