@@ -106,6 +106,32 @@ static int become_root(struct failure *f)
 	return 0;
 }
 
+/*
+ * What the kernel counts per user and charges up to the root of the host: bounded here for our user namespace,
+ * /proc/sys/user is that of whoever opens it. A kernel without one of them has nothing to take.
+ */
+static int bound_counters(struct failure *f)
+{
+	static const struct {
+		const char *path, *value;
+	} rows[] = {
+		{ "/proc/sys/user/max_inotify_instances", "16" },
+		{ "/proc/sys/user/max_inotify_watches", "8192" },
+		{ "/proc/sys/user/max_fanotify_groups", "0" },
+		{ "/proc/sys/user/max_user_namespaces", "0" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int r = fd_write_file(AT_FDCWD, rows[i].path, rows[i].value, NULL);
+
+		if (r < 0 && r != -ENOENT) {
+			errno = -r;
+			return fail(f, AGENT_STAGE_IDENTITY, rows[i].path);
+		}
+	}
+	return 0;
+}
+
 static int enter_cgroup_ns(const struct init *in, struct failure *f)
 {
 	/* Not a clone flag: the namespace's root is the caller's group at this moment, cgroup_namespaces(7), and a
@@ -348,7 +374,7 @@ int setup_sandbox(const struct init *in, const int fds[2], struct failure *f)
 
 	if (is_faulty(in, AGENT_STAGE_RECEIVE, f))
 		return -1;
-	if (is_faulty(in, AGENT_STAGE_IDENTITY, f) || become_root(f) < 0)
+	if (is_faulty(in, AGENT_STAGE_IDENTITY, f) || become_root(f) < 0 || bound_counters(f) < 0)
 		return -1;
 	if (is_faulty(in, AGENT_STAGE_CGROUP_NS, f) || enter_cgroup_ns(in, f) < 0)
 		return -1;
