@@ -28,7 +28,7 @@ say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
 LIBRARIES := base runtime netsetup policies images
 DIR_base := runtime/base
-DIR_runtime := runtime
+DIR_runtime := runtime runtime/agent runtime/cgroup runtime/rootfs
 DIR_netsetup := netsetup
 DIR_policies := policies
 DIR_images := images $(patsubst %/,%,$(wildcard images/*/))
@@ -111,7 +111,7 @@ EXTRA_images := $(BUILD)/obj/images/runtime_builtin.o
 $(foreach l,$(LIBRARIES),$(eval $(call library,$(l))))
 
 $(BUILD)/bin/cubit-init: $(call init_obj,$(INIT_SRC) $(patsubst %,runtime/base/%.c,$(INIT_BASE)) \
-		$(wildcard runtime/agent_proto.c))
+		$(wildcard runtime/agent/agent_proto.c))
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(init_ldflags) -o $@ $^

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "runtime/agent.h"
+#include "runtime/agent/agent.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
@@ -25,7 +25,7 @@
 #include "runtime/idrange.h"
 #include "runtime/init_image.h"
 #include "runtime/sandbox_spawn.h"
-#include "runtime/stage.h"
+#include "runtime/rootfs/stage.h"
 
 enum { ORPHAN_TIMEOUT_MS = 2000 };
 

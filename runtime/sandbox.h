@@ -25,8 +25,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "runtime/cgroup.h"
-#include "runtime/rootfs.h"
+#include "runtime/cgroup/cgroup.h"
+#include "runtime/rootfs/rootfs.h"
 
 struct error;
 struct idrange_pool;

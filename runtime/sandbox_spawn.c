@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "runtime/agent_proto.h"
+#include "runtime/agent/agent_proto.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "runtime/agent_proto.h"
+#include "runtime/agent/agent_proto.h"
 #include "runtime/base/clock.h"
-#include "runtime/cgroup.h"
+#include "runtime/cgroup/cgroup.h"
 
 enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "runtime/agent_proto.h"
+#include "runtime/agent/agent_proto.h"
 
 enum {
 	INIT_SOCKET = 3, /* the agent socket, put there before exec */

@@ -30,7 +30,7 @@
 #include "policies/lookup.h"
 #include "policies/profile.h"
 #include "policies/rules.h"
-#include "runtime/agent.h"
+#include "runtime/agent/agent.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/agent_proto.h"
+#include "runtime/agent/agent_proto.h"
 #include "runtime/base/error.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -2,7 +2,7 @@
  * Control groups on the host at hand, unified or hybrid: each limit is written and holds, each fact is plausible, and
  * nothing is left. On a hybrid host everything is done a second time with the cgroup2 mount hidden.
  */
-#include "runtime/cgroup.h"
+#include "runtime/cgroup/cgroup.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -23,7 +23,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
-#include "runtime/cgroup_map.h"
+#include "runtime/cgroup/cgroup_map.h"
 #include "tests/tap.h"
 
 #define MIB ((uint64_t)1 << 20)

@@ -12,7 +12,7 @@
 
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
-#include "runtime/disk.h"
+#include "runtime/rootfs/disk.h"
 #include "runtime/sandbox.h"
 #include "tests/support/guest.h"
 #include "tests/support/host.h"

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "runtime/agent.h"
+#include "runtime/agent/agent.h"
 
 struct buf;
 struct sandbox;

@@ -18,7 +18,7 @@
 #include "runtime/base/cleanup.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
-#include "runtime/cgroup_host.h"
+#include "runtime/cgroup/cgroup_host.h"
 #include "runtime/sandbox.h"
 #include "tests/support/host.h"
 

@@ -2,14 +2,14 @@
  * The agent protocol: every message survives the way there, and nothing but a whole, exact message is taken. Both ends'
  * host side helpers (agent.h) over a socket pair.
  */
-#include "runtime/agent_proto.h"
+#include "runtime/agent/agent_proto.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "runtime/agent.h"
+#include "runtime/agent/agent.h"
 #include "runtime/base/error.h"
 #include "runtime/sandbox.h"
 #include "tests/tap.h"

@@ -1,7 +1,7 @@
 /* Records of list and walk: a stream that may be cut anywhere, and that a hostile sandbox may have written. */
 #include <errno.h>
 
-#include "runtime/agent_proto.h"
+#include "runtime/agent/agent_proto.h"
 #include "tests/tap.h"
 
 enum { MEMORY_BYTES = 32 << 10 };

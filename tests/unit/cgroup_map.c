@@ -1,5 +1,5 @@
 /* Hosts of every kind, as their mountinfo and /proc/self/cgroup describe them. */
-#include "runtime/cgroup_map.h"
+#include "runtime/cgroup/cgroup_map.h"
 
 #include "tests/tap.h"
 

@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <signal.h>
 
-#include "runtime/agent_proto.h"
+#include "runtime/agent/agent_proto.h"
 #include "runtime/base/clock.h"
-#include "runtime/cgroup.h"
+#include "runtime/cgroup/cgroup.h"
 #include "tests/tap.h"
 
 #define EXITED(code)    .has_status = true, .wait_status = (code) << 8

@@ -25,7 +25,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/version.h"
-#include "runtime/cgroup_host.h"
+#include "runtime/cgroup/cgroup_host.h"
 #include "tools/cubit/command.h"
 
 enum { CHECK_TIMEOUT_S = 15, PRINT_WIDTH = 110, NAME_WIDTH = 20 };

@@ -13,7 +13,7 @@
 #include "runtime/base/buf.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
-#include "runtime/cgroup_host.h"
+#include "runtime/cgroup/cgroup_host.h"
 #include "tools/cubit/doctor.h"
 #include "tools/cubit/held.h"
 

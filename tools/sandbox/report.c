@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/agent_proto.h"
+#include "runtime/agent/agent_proto.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/clock.h"
 #include "runtime/run.h"

@@ -1,5 +1,5 @@
 /* The new mount API: see mount_api.h. */
-#include "runtime/mount_api.h"
+#include "runtime/rootfs/mount_api.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-#include "runtime/agent_proto.h"
+#include "runtime/agent/agent_proto.h"
 
 struct error;
 

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "runtime/cgroup_host.h"
+#include "runtime/cgroup/cgroup_host.h"
 
 struct error;
 struct cgroup; /* opaque */

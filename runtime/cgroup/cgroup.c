@@ -6,7 +6,7 @@
  * an index into these (struct cgroup_dirs), and which files it has there is the matter of cgroup_limits.c and
  * cgroup_facts.c. Everything is relative to descriptors opened once: no path is walked on the way to a sandbox.
  */
-#include "runtime/cgroup.h"
+#include "runtime/cgroup/cgroup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,10 +22,10 @@
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/parse.h"
-#include "runtime/cgroup_dirs.h"
-#include "runtime/cgroup_facts.h"
-#include "runtime/cgroup_limits.h"
-#include "runtime/cgroup_tree.h"
+#include "runtime/cgroup/cgroup_dirs.h"
+#include "runtime/cgroup/cgroup_facts.h"
+#include "runtime/cgroup/cgroup_limits.h"
+#include "runtime/cgroup/cgroup_tree.h"
 
 enum {
 	ID_MAX = 64, /* parse_id() */

@@ -1,5 +1,5 @@
 /* A place to attach mounts for a moment: see stage.h. */
-#include "runtime/stage.h"
+#include "runtime/rootfs/stage.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
-#include "runtime/mount_api.h"
+#include "runtime/rootfs/mount_api.h"
 
 /* The staging directory is a small tmpfs over RUN/stage, in our mount namespace only. */
 static char stage_path[512];

@@ -1,5 +1,5 @@
 /* The table of limits and the loop over it: see cgroup_limits.h. */
-#include "runtime/cgroup_limits.h"
+#include "runtime/cgroup/cgroup_limits.h"
 
 #include <assert.h>
 #include <errno.h>

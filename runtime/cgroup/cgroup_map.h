@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "runtime/cgroup_host.h"
+#include "runtime/cgroup/cgroup_host.h"
 
 struct cgroup_map_entry {
 	bool is_found;

@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#include "runtime/rootfs.h"
+#include "runtime/rootfs/rootfs.h"
 
 struct error;
 

@@ -1,5 +1,5 @@
 /* From mountinfo and /proc/self/cgroup to directories: see cgroup_map.h. */
-#include "runtime/cgroup_map.h"
+#include "runtime/cgroup/cgroup_map.h"
 
 #include <stdio.h>
 #include <string.h>

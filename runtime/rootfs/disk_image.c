@@ -12,8 +12,8 @@
 
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
-#include "runtime/disk.h"
-#include "runtime/mount_api.h"
+#include "runtime/rootfs/disk.h"
+#include "runtime/rootfs/mount_api.h"
 
 enum {
 	BLOCK_BYTES = 4096,

@@ -1,5 +1,5 @@
 /* The host's side of the agent protocol: see agent.h. */
-#include "runtime/agent.h"
+#include "runtime/agent/agent.h"
 
 #include <errno.h>
 #include <string.h>

@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "runtime/cgroup.h"
-#include "runtime/cgroup_dirs.h"
+#include "runtime/cgroup/cgroup.h"
+#include "runtime/cgroup/cgroup_dirs.h"
 
 /* Fill every field; what has no file, or cannot be read, is CGROUP_UNKNOWN. */
 void cgroup_facts_read(const struct cgroup_dirs *dirs, struct cgroup_stats *ret);

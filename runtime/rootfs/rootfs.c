@@ -1,5 +1,5 @@
 /* The root file system of a sandbox: see rootfs.h. */
-#include "runtime/rootfs.h"
+#include "runtime/rootfs/rootfs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,8 +20,8 @@
 
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
-#include "runtime/mount_api.h"
-#include "runtime/stage.h"
+#include "runtime/rootfs/mount_api.h"
+#include "runtime/rootfs/stage.h"
 
 enum {
 	FD_PATH_BYTES = 32,        /* "/proc/self/fd/N" and a component */

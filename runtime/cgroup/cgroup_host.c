@@ -1,5 +1,5 @@
 /* Where the controllers are, and making our own v2 group ready to hand them down: see cgroup_host.h. */
-#include "runtime/cgroup_host.h"
+#include "runtime/cgroup/cgroup_host.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include "runtime/base/buf.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
-#include "runtime/cgroup_map.h"
+#include "runtime/cgroup/cgroup_map.h"
 
 enum { TEXT_MAX = 4 << 20 }; /* mountinfo of a machine with thousands of mounts */
 

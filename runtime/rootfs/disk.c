@@ -1,5 +1,5 @@
 /* A disk that outlives its sandbox: see disk.h. */
-#include "runtime/disk.h"
+#include "runtime/rootfs/disk.h"
 
 #include <errno.h>
 #include <fcntl.h>

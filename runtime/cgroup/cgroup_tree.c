@@ -1,5 +1,5 @@
 /* Sub-groups and processes inside a group: see cgroup_tree.h. */
-#include "runtime/cgroup_tree.h"
+#include "runtime/cgroup/cgroup_tree.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -7,8 +7,8 @@
  */
 #pragma once
 
-#include "runtime/cgroup.h"
-#include "runtime/cgroup_dirs.h"
+#include "runtime/cgroup/cgroup.h"
+#include "runtime/cgroup/cgroup_dirs.h"
 
 /* Is a limit asked for that this controller enforces? */
 bool cgroup_limits_need(const struct cgroup_limits *limits, enum cgroup_controller c);

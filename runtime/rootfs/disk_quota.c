@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "runtime/base/error.h"
-#include "runtime/disk.h"
+#include "runtime/rootfs/disk.h"
 
 enum { QUOTA_BLOCK_BYTES = 1024 };
 

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "runtime/cgroup_host.h"
+#include "runtime/cgroup/cgroup_host.h"
 
 struct cgroup_dir {
 	enum cgroup_version version;

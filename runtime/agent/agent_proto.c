@@ -1,5 +1,5 @@
 /* The agent protocol's field tables, encoder and decoder: see agent_proto.h. Used by both ends; no allocation. */
-#include "runtime/agent_proto.h"
+#include "runtime/agent/agent_proto.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* The table of facts and the loop over it: see cgroup_facts.h. */
-#include "runtime/cgroup_facts.h"
+#include "runtime/cgroup/cgroup_facts.h"
 
 #include <errno.h>
 #include <fcntl.h>
