@@ -26,20 +26,22 @@ say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
 # ---- what there is --------------------------------------------------------------------------------------------
 
-LIBRARIES := base runtime netsetup policies images
+LIBRARIES := base supervisor runtime netsetup policies images
 DIR_base := runtime/base
 DIR_runtime := runtime runtime/agent runtime/cgroup runtime/rootfs
 DIR_netsetup := netsetup
 DIR_policies := policies
 DIR_images := images $(patsubst %/,%,$(wildcard images/*/))
-PROGRAMS := cubit cubit-sandbox cubit-worker
+DIR_supervisor := supervisor $(filter-out supervisor/daemon,$(patsubst %/,%,$(wildcard supervisor/*/)))
+PROGRAMS := cubit cubit-sandbox cubit-worker cubitd
 DIR_cubit := tools/cubit
 DIR_cubit-sandbox := tools/sandbox
 DIR_cubit-worker := tools/worker
+DIR_cubitd := supervisor/daemon
 
 # A library or a program that has no source yet is not built.
 src = $(sort $(foreach d,$(1),$(wildcard $(d)/*.c)))
-LIBRARIES := $(foreach l,$(LIBRARIES),$(if $(call src,$(DIR_$(l))),$(l)))
+LIBRARIES := base supervisor runtime netsetup policies images
 PROGRAMS := $(foreach p,$(PROGRAMS),$(if $(call src,$(DIR_$(p))),$(p)))
 INIT_SRC := $(call src,runtime/init)
 INIT_BASE := error fd buf frame clock
@@ -58,10 +60,12 @@ ALL_SH := $(shell git ls-files -co --exclude-standard '*.sh' 2>/dev/null) \
 PKGS_runtime := ext2fs com_err
 PKGS_policies := libseccomp jansson
 PKGS_netsetup := libnl-3.0 libnl-route-3.0 libnftables
+PKGS_supervisor := libuv sqlite3 libcurl libcrypto jansson
 PKGS_images := libcurl libcrypto libzstd libisal zlib libseccomp
 PKGS := jansson $(sort $(foreach l,$(LIBRARIES),$(PKGS_$(l))))
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+# http_parser and wslay come without pkg-config files
+PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null) $(if $(filter supervisor,$(LIBRARIES)),-lhttp_parser -lwslay)
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla -Wundef -Wwrite-strings \
 	-Wimplicit-fallthrough $(if $(filter 1,$(WERROR)),-Werror)
@@ -79,7 +83,7 @@ init_ldflags = -static -no-pie -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,nose
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 init_obj = $(patsubst %.c,$(BUILD)/init/%.o,$(1))
 # most dependent first, as a static link wants it
-LIBS = $(foreach l,$(filter netsetup images policies runtime,$(LIBRARIES)),$(BUILD)/lib/lib$(l).a) $(BUILD)/lib/libbase.a
+LIBS = $(foreach l,$(filter supervisor netsetup images policies runtime,$(LIBRARIES)),$(BUILD)/lib/lib$(l).a) $(BUILD)/lib/libbase.a
 
 # ---- building -------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "images/json_field.h"
+#include "runtime/base/json_field.h"
 #include "images/manifest.h"
 #include "runtime/base/error.h"
 #include "runtime/base/text.h"

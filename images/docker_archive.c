@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "images/json_field.h"
+#include "runtime/base/json_field.h"
 #include "images/load_impl.h"
 #include "images/ref.h"
 #include "runtime/base/buf.h"

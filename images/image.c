@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "images/config.h"
-#include "images/json_field.h"
+#include "runtime/base/json_field.h"
 #include "images/manifest.h"
 #include "images/ref.h"
 #include "runtime/base/buf.h"

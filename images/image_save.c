@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "images/image.h"
-#include "images/json_field.h"
+#include "runtime/base/json_field.h"
 #include "images/manifest.h"
 #include "images/ref.h"
 #include "runtime/base/buf.h"

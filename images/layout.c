@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "images/json_field.h"
+#include "runtime/base/json_field.h"
 #include "images/load_impl.h"
 #include "images/ref.h"
 #include "runtime/base/buf.h"

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "images/json_field.h"
+#include "runtime/base/json_field.h"
 #include "images/platform.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/cleanup.h"

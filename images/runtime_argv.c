@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "images/json_table.h"
+#include "runtime/base/json_table.h"
 #include "images/runtime_def.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/error.h"

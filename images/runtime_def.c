@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "images/json_table.h"
+#include "runtime/base/json_table.h"
 #include "images/ref.h"
 #include "images/runtime_argv.h"
 #include "runtime/base/error.h"

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "images/json_field.h"
+#include "runtime/base/json_field.h"
 #include "images/registry/challenge.h"
 #include "images/registry/client_impl.h"
 #include "runtime/base/cleanup.h"

@@ -9,7 +9,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "images/json_field.h"
+#include "runtime/base/json_field.h"
 #include "images/registry/client_impl.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"

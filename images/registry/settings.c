@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "images/json_field.h"
+#include "runtime/base/json_field.h"
 #include "images/ref.h"
 #include "images/registry/client.h"
 #include "runtime/base/buf.h"

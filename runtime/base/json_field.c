@@ -1,5 +1,5 @@
 /* Strict reading of foreign JSON: see json_field.h. */
-#include "images/json_field.h"
+#include "runtime/base/json_field.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Strict JSON by tables: see json_table.h. */
-#include "images/json_table.h"
+#include "runtime/base/json_table.h"
 
 #include <errno.h>
 #include <stdarg.h>
