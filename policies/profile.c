@@ -15,16 +15,16 @@
 #include <string.h>
 
 #include "policies/arch.h"
-#include "policies/strict_json.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/json_table.h"
 
 enum { NAME_MAX_BYTES = 64 };
 
-static int warn(struct strict_json *p, enum policy_warning_kind kind, const char *fmt, ...)
+static int warn(struct json_reader *p, enum policy_warning_kind kind, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-static int warn(struct strict_json *p, enum policy_warning_kind kind, const char *fmt, ...)
+static int warn(struct json_reader *p, enum policy_warning_kind kind, const char *fmt, ...)
 {
 	struct policy_profile *profile = p->owner;
 	struct policy_warning *more;
@@ -39,11 +39,11 @@ static int warn(struct strict_json *p, enum policy_warning_kind kind, const char
 
 		more = reallocarray(profile->warnings, room, sizeof(*more));
 		if (!more)
-			return strict_no_memory(p);
+			return json_no_memory(p);
 		profile->warnings = more;
 	}
 	if (asprintf(&text, "%s: %s", p->path, reason) < 0)
-		return strict_no_memory(p);
+		return json_no_memory(p);
 	profile->warnings[profile->n_warnings++] = (struct policy_warning){ .kind = kind, .text = text };
 	return 0;
 }
@@ -127,7 +127,7 @@ struct action_draft {
 	unsigned errno_ret;
 };
 
-static int parse_action(struct strict_json *p, json_t *value, struct action_draft *draft)
+static int parse_action(struct json_reader *p, json_t *value, struct action_draft *draft)
 {
 	const char *text = json_string_value(value);
 
@@ -135,35 +135,35 @@ static int parse_action(struct strict_json *p, json_t *value, struct action_draf
 		if (strcmp(actions[i].name, text) != 0)
 			continue;
 		if (actions[i].why_not)
-			return strict_refuse(p, "%s: %s", text, actions[i].why_not);
+			return json_refuse(p, "%s: %s", text, actions[i].why_not);
 		draft->row = &actions[i];
 		return 0;
 	}
-	return strict_refuse(p, "'%.60s' is not an action (SCMP_ACT_ALLOW, SCMP_ACT_ERRNO, ...)", text);
+	return json_refuse(p, "'%.60s' is not an action (SCMP_ACT_ALLOW, SCMP_ACT_ERRNO, ...)", text);
 }
 
-static int parse_errno(struct strict_json *p, json_t *value, struct action_draft *draft)
+static int parse_errno(struct json_reader *p, json_t *value, struct action_draft *draft)
 {
-	if (strict_number(value) > POLICY_ERRNO_MAX)
-		return strict_refuse(p, "%" PRIu64 " is not an errno: 0 to %d", strict_number(value), POLICY_ERRNO_MAX);
+	if (json_read_u64(value) > POLICY_ERRNO_MAX)
+		return json_refuse(p, "%" PRIu64 " is not an errno: 0 to %d", json_read_u64(value), POLICY_ERRNO_MAX);
 	draft->has_errno = true;
-	draft->errno_ret = (unsigned)strict_number(value);
+	draft->errno_ret = (unsigned)json_read_u64(value);
 	return 0;
 }
 
 /* Without an errno of its own, a refusal is EPERM, as the OCI specification says. */
-static int finish_action(struct strict_json *p, const struct action_draft *draft, const char *action_key,
+static int finish_action(struct json_reader *p, const struct action_draft *draft, const char *action_key,
 			 const char *errno_key, uint32_t *ret)
 {
 	const char *dot = p->path[0] ? "." : "";
 
 	if (!draft->row) {
-		strict_enter(p, "%s%s", dot, action_key);
-		return strict_refuse(p, "is missing");
+		json_enter(p, "%s%s", dot, action_key);
+		return json_refuse(p, "is missing");
 	}
 	if (draft->has_errno && draft->row->action != SECCOMP_RET_ERRNO) {
-		strict_enter(p, "%s%s", dot, errno_key);
-		return strict_refuse(p, "has no meaning with %s", draft->row->name);
+		json_enter(p, "%s%s", dot, errno_key);
+		return json_refuse(p, "has no meaning with %s", draft->row->name);
 	}
 	*ret = draft->row->action;
 	if (draft->row->action == SECCOMP_RET_ERRNO)
@@ -173,7 +173,7 @@ static int finish_action(struct strict_json *p, const struct action_draft *draft
 
 /* ---- includes, excludes ---- */
 
-static int parse_cap(struct strict_json *p, json_t *value, void *target)
+static int parse_cap(struct json_reader *p, json_t *value, void *target)
 {
 	struct policy_when *when = target;
 	const char *text = json_string_value(value);
@@ -184,28 +184,28 @@ static int parse_cap(struct strict_json *p, json_t *value, void *target)
 			return 0;
 		}
 	}
-	return strict_refuse(p, "'%.60s' is not a capability", text);
+	return json_refuse(p, "'%.60s' is not a capability", text);
 }
 
-static int parse_caps(struct strict_json *p, json_t *value, void *target)
+static int parse_caps(struct json_reader *p, json_t *value, void *target)
 {
-	return strict_list(p, value, JSON_STRING, parse_cap, target);
+	return json_read_list(p, value, JSON_STRING, parse_cap, target);
 }
 
-static int parse_arch(struct strict_json *p, json_t *value, void *target)
+static int parse_arch(struct json_reader *p, json_t *value, void *target)
 {
 	uint32_t *set = target;
 	int row = policy_arch_find(json_string_value(value));
 
 	if (row < 0)
-		return strict_refuse(p, "'%.60s' is not an architecture", json_string_value(value));
+		return json_refuse(p, "'%.60s' is not an architecture", json_string_value(value));
 	*set |= UINT32_C(1) << row;
 	return 0;
 }
 
-static int parse_arches(struct strict_json *p, json_t *value, void *target)
+static int parse_arches(struct json_reader *p, json_t *value, void *target)
 {
-	return strict_list(p, value, JSON_STRING, parse_arch, &((struct policy_when *)target)->arches);
+	return json_read_list(p, value, JSON_STRING, parse_arch, &((struct policy_when *)target)->arches);
 }
 
 /* Up to five digits; the end, or NULL. */
@@ -220,7 +220,7 @@ static const char *version_part(const char *text, unsigned *ret)
 	return i == 0 ? NULL : text + i;
 }
 
-static int parse_min_kernel(struct strict_json *p, json_t *value, void *target)
+static int parse_min_kernel(struct json_reader *p, json_t *value, void *target)
 {
 	struct policy_when *when = target;
 	const char *text = json_string_value(value), *at = version_part(text, &when->kernel_major);
@@ -230,15 +230,16 @@ static int parse_min_kernel(struct strict_json *p, json_t *value, void *target)
 	else
 		at = NULL;
 	if (!at || *at != '\0')
-		return strict_refuse(p, "'%.60s' is not a kernel version such as 5.10", text);
+		return json_refuse(p, "'%.60s' is not a kernel version such as 5.10", text);
 	when->has_kernel = true;
 	return 0;
 }
 
-static const struct strict_field when_fields[] = {
-	{ "caps", JSON_ARRAY, parse_caps },
-	{ "arches", JSON_ARRAY, parse_arches },
-	{ "minKernel", JSON_STRING, parse_min_kernel },
+static const struct json_row when_fields[] = {
+	{ "caps", JSON_ARRAY, false, parse_caps, 0 },
+	{ "arches", JSON_ARRAY, false, parse_arches, 0 },
+	{ "minKernel", JSON_STRING, false, parse_min_kernel, 0 },
+	{ NULL, JSON_NULL, false, NULL, 0 },
 };
 
 /* ---- conditions ---- */
@@ -248,33 +249,32 @@ struct condition_draft {
 	bool has_index, has_op;
 };
 
-static int parse_index(struct strict_json *p, json_t *value, void *target)
+static int parse_index(struct json_reader *p, json_t *value, void *target)
 {
 	struct condition_draft *draft = target;
 
-	if (strict_number(value) >= POLICY_ARGS)
-		return strict_refuse(p, "%" PRIu64 " is not an argument: 0 to %d", strict_number(value),
-				     POLICY_ARGS - 1);
-	draft->condition->index = (unsigned)strict_number(value);
+	if (json_read_u64(value) >= POLICY_ARGS)
+		return json_refuse(p, "%" PRIu64 " is not an argument: 0 to %d", json_read_u64(value), POLICY_ARGS - 1);
+	draft->condition->index = (unsigned)json_read_u64(value);
 	draft->has_index = true;
 	return 0;
 }
 
-static int parse_value(struct strict_json *p, json_t *value, void *target)
+static int parse_value(struct json_reader *p, json_t *value, void *target)
 {
 	(void)p; /* every uint64_t is one */
-	((struct condition_draft *)target)->condition->value = strict_number(value);
+	((struct condition_draft *)target)->condition->value = json_read_u64(value);
 	return 0;
 }
 
-static int parse_value_two(struct strict_json *p, json_t *value, void *target)
+static int parse_value_two(struct json_reader *p, json_t *value, void *target)
 {
 	(void)p; /* every uint64_t is one */
-	((struct condition_draft *)target)->condition->value_two = strict_number(value);
+	((struct condition_draft *)target)->condition->value_two = json_read_u64(value);
 	return 0;
 }
 
-static int parse_op(struct strict_json *p, json_t *value, void *target)
+static int parse_op(struct json_reader *p, json_t *value, void *target)
 {
 	struct condition_draft *draft = target;
 	const char *text = json_string_value(value);
@@ -286,42 +286,43 @@ static int parse_op(struct strict_json *p, json_t *value, void *target)
 			return 0;
 		}
 	}
-	return strict_refuse(p, "'%.60s' is not a comparison (SCMP_CMP_EQ, SCMP_CMP_MASKED_EQ, ...)", text);
+	return json_refuse(p, "'%.60s' is not a comparison (SCMP_CMP_EQ, SCMP_CMP_MASKED_EQ, ...)", text);
 }
 
-static const struct strict_field condition_fields[] = {
-	{ "index", JSON_INTEGER, parse_index },
-	{ "value", JSON_INTEGER, parse_value },
-	{ "valueTwo", JSON_INTEGER, parse_value_two },
-	{ "op", JSON_STRING, parse_op },
+static const struct json_row condition_fields[] = {
+	{ "index", JSON_INTEGER, false, parse_index, 0 },
+	{ "value", JSON_INTEGER, false, parse_value, 0 },
+	{ "valueTwo", JSON_INTEGER, false, parse_value_two, 0 },
+	{ "op", JSON_STRING, false, parse_op, 0 },
+	{ NULL, JSON_NULL, false, NULL, 0 },
 };
 
-static int check_condition(struct strict_json *p, const struct condition_draft *draft)
+static int check_condition(struct json_reader *p, const struct condition_draft *draft)
 {
 	struct policy_condition *c = draft->condition;
 
 	if (!draft->has_index)
-		return strict_refuse(p, "'index' is missing");
+		return json_refuse(p, "'index' is missing");
 	if (!draft->has_op)
-		return strict_refuse(p, "'op' is missing");
+		return json_refuse(p, "'op' is missing");
 	if (c->op == POLICY_MASKED_EQ && (c->value_two & ~c->value) != 0)
-		return strict_refuse(
+		return json_refuse(
 			p, "never true: valueTwo (%" PRIu64 ") has bits outside the mask, which is value (%" PRIu64 ")",
 			c->value_two, c->value);
 	if (c->op == POLICY_LT && c->value == 0)
-		return strict_refuse(p, "never true: nothing is less than 0");
+		return json_refuse(p, "never true: nothing is less than 0");
 	if (c->op == POLICY_GT && c->value == UINT64_MAX)
-		return strict_refuse(p, "never true: nothing is greater than %" PRIu64, UINT64_MAX);
+		return json_refuse(p, "never true: nothing is greater than %" PRIu64, UINT64_MAX);
 	if (c->op != POLICY_MASKED_EQ)
 		c->value_two = 0; /* encoders write it always; it means nothing here */
 	return 0;
 }
 
-static int parse_condition(struct strict_json *p, json_t *value, void *target)
+static int parse_condition(struct json_reader *p, json_t *value, void *target)
 {
 	struct policy_rule *rule = target;
 	struct condition_draft draft = { .condition = &rule->conditions[rule->n_conditions] };
-	int r = STRICT_OBJECT(p, value, condition_fields, &draft);
+	int r = json_read_object(p, value, condition_fields, &draft);
 
 	if (r == 0)
 		r = check_condition(p, &draft);
@@ -346,13 +347,13 @@ static bool is_syscall_name(const char *text)
 	return text[n] == '\0' && n > 1 && n <= NAME_MAX_BYTES && !isdigit((unsigned char)text[0]);
 }
 
-static int add_name(struct strict_json *p, json_t *value, void *target)
+static int add_name(struct json_reader *p, json_t *value, void *target)
 {
 	struct policy_rule *rule = ((struct rule_draft *)target)->rule;
 	const char *name = json_string_value(value);
 
 	if (!is_syscall_name(name))
-		return strict_refuse(p, "'%.60s' is not the name of a system call", name);
+		return json_refuse(p, "'%.60s' is not the name of a system call", name);
 	rule->names[rule->n_names++] = name;
 	if (seccomp_syscall_resolve_name(name) == __NR_SCMP_ERROR)
 		return warn(p, POLICY_WARN_UNKNOWN_NAME, "'%s' is not known to libseccomp, it gets the default action",
@@ -360,27 +361,27 @@ static int add_name(struct strict_json *p, json_t *value, void *target)
 	return 0;
 }
 
-static int names_room(struct strict_json *p, struct rule_draft *draft, size_t n)
+static int names_room(struct json_reader *p, struct rule_draft *draft, size_t n)
 {
 	free(draft->rule->names);
 	draft->rule->n_names = 0;
 	draft->rule->names = calloc(n ? n : 1, sizeof(*draft->rule->names));
-	return draft->rule->names ? 0 : strict_no_memory(p);
+	return draft->rule->names ? 0 : json_no_memory(p);
 }
 
-static int parse_names(struct strict_json *p, json_t *value, void *target)
+static int parse_names(struct json_reader *p, json_t *value, void *target)
 {
 	struct rule_draft *draft = target;
 	int r;
 
 	if (draft->has_name)
-		return strict_refuse(p, "'name' and 'names' do not go together");
+		return json_refuse(p, "'name' and 'names' do not go together");
 	draft->has_names = true;
 	r = names_room(p, draft, json_array_size(value));
-	return r < 0 ? r : strict_list(p, value, JSON_STRING, add_name, draft);
+	return r < 0 ? r : json_read_list(p, value, JSON_STRING, add_name, draft);
 }
 
-static int parse_name(struct strict_json *p, json_t *value, void *target)
+static int parse_name(struct json_reader *p, json_t *value, void *target)
 {
 	struct rule_draft *draft = target;
 	int r;
@@ -388,57 +389,62 @@ static int parse_name(struct strict_json *p, json_t *value, void *target)
 	if (json_string_length(value) == 0) /* as encoders write an absent one */
 		return 0;
 	if (draft->has_names)
-		return strict_refuse(p, "'name' and 'names' do not go together");
+		return json_refuse(p, "'name' and 'names' do not go together");
 	draft->has_name = true;
 	r = names_room(p, draft, 1);
 	return r < 0 ? r : add_name(p, value, draft);
 }
 
-static int parse_rule_action(struct strict_json *p, json_t *value, void *target)
+static int parse_rule_action(struct json_reader *p, json_t *value, void *target)
 {
 	return parse_action(p, value, &((struct rule_draft *)target)->action);
 }
 
-static int parse_rule_errno(struct strict_json *p, json_t *value, void *target)
+static int parse_rule_errno(struct json_reader *p, json_t *value, void *target)
 {
 	return parse_errno(p, value, &((struct rule_draft *)target)->action);
 }
 
-static int parse_args(struct strict_json *p, json_t *value, void *target)
+static int parse_args(struct json_reader *p, json_t *value, void *target)
 {
 	struct policy_rule *rule = ((struct rule_draft *)target)->rule;
 	size_t n = json_array_size(value);
 
 	if (n > POLICY_CONDITIONS_MAX)
-		return strict_too_big(p, "%zu conditions, more than %d", n, POLICY_CONDITIONS_MAX);
+		return json_too_big(p, "%zu conditions, more than %d", n, POLICY_CONDITIONS_MAX);
 	rule->conditions = calloc(n ? n : 1, sizeof(*rule->conditions));
 	if (!rule->conditions)
-		return strict_no_memory(p);
-	return strict_list(p, value, JSON_OBJECT, parse_condition, rule);
+		return json_no_memory(p);
+	return json_read_list(p, value, JSON_OBJECT, parse_condition, rule);
 }
 
-static int parse_comment(struct strict_json *p, json_t *value, void *target)
+static int parse_comment(struct json_reader *p, json_t *value, void *target)
 {
 	(void)p; /* any text will do */
 	((struct rule_draft *)target)->rule->comment = json_string_value(value);
 	return 0;
 }
 
-static int parse_includes(struct strict_json *p, json_t *value, void *target)
+static int parse_includes(struct json_reader *p, json_t *value, void *target)
 {
-	return STRICT_OBJECT(p, value, when_fields, &((struct rule_draft *)target)->rule->includes);
+	return json_read_object(p, value, when_fields, &((struct rule_draft *)target)->rule->includes);
 }
 
-static int parse_excludes(struct strict_json *p, json_t *value, void *target)
+static int parse_excludes(struct json_reader *p, json_t *value, void *target)
 {
-	return STRICT_OBJECT(p, value, when_fields, &((struct rule_draft *)target)->rule->excludes);
+	return json_read_object(p, value, when_fields, &((struct rule_draft *)target)->rule->excludes);
 }
 
-static const struct strict_field rule_fields[] = {
-	{ "names", JSON_ARRAY, parse_names },         { "name", JSON_STRING, parse_name },
-	{ "action", JSON_STRING, parse_rule_action }, { "errnoRet", JSON_INTEGER, parse_rule_errno },
-	{ "args", JSON_ARRAY, parse_args },           { "comment", JSON_STRING, parse_comment },
-	{ "includes", JSON_OBJECT, parse_includes },  { "excludes", JSON_OBJECT, parse_excludes },
+static const struct json_row rule_fields[] = {
+	{ "names", JSON_ARRAY, false, parse_names, 0 },
+	{ "name", JSON_STRING, false, parse_name, 0 },
+	{ "action", JSON_STRING, false, parse_rule_action, 0 },
+	{ "errnoRet", JSON_INTEGER, false, parse_rule_errno, 0 },
+	{ "args", JSON_ARRAY, false, parse_args, 0 },
+	{ "comment", JSON_STRING, false, parse_comment, 0 },
+	{ "includes", JSON_OBJECT, false, parse_includes, 0 },
+	{ "excludes", JSON_OBJECT, false, parse_excludes, 0 },
+	{ NULL, JSON_NULL, false, NULL, 0 },
 };
 
 static bool tests_twice(const struct policy_rule *rule)
@@ -453,18 +459,18 @@ static bool tests_twice(const struct policy_rule *rule)
 	return false;
 }
 
-static int parse_rule(struct strict_json *p, json_t *value, void *target)
+static int parse_rule(struct json_reader *p, json_t *value, void *target)
 {
 	struct policy_profile *profile = target;
 	struct rule_draft draft = { .rule = &profile->rules[profile->n_rules] };
 	int r;
 
 	draft.rule->position = profile->n_rules++; /* counted first, so that a half-read rule is freed */
-	r = STRICT_OBJECT(p, value, rule_fields, &draft);
+	r = json_read_object(p, value, rule_fields, &draft);
 	if (r < 0)
 		return r;
 	if (draft.rule->n_names == 0)
-		return strict_refuse(p, "names no system call");
+		return json_refuse(p, "names no system call");
 	r = finish_action(p, &draft.action, "action", "errnoRet", &draft.rule->action);
 	if (r < 0)
 		return r;
@@ -485,25 +491,25 @@ struct document_draft {
 	bool has_architectures, has_arch_map;
 };
 
-static int parse_default_action(struct strict_json *p, json_t *value, void *target)
+static int parse_default_action(struct json_reader *p, json_t *value, void *target)
 {
 	return parse_action(p, value, &((struct document_draft *)target)->action);
 }
 
-static int parse_default_errno(struct strict_json *p, json_t *value, void *target)
+static int parse_default_errno(struct json_reader *p, json_t *value, void *target)
 {
 	return parse_errno(p, value, &((struct document_draft *)target)->action);
 }
 
-static int parse_architectures(struct strict_json *p, json_t *value, void *target)
+static int parse_architectures(struct json_reader *p, json_t *value, void *target)
 {
 	struct document_draft *draft = target;
 
 	draft->has_architectures = json_array_size(value) > 0;
-	return strict_list(p, value, JSON_STRING, parse_arch, &draft->profile->arches);
+	return json_read_list(p, value, JSON_STRING, parse_arch, &draft->profile->arches);
 }
 
-static int parse_sub_architecture(struct strict_json *p, json_t *value, void *target)
+static int parse_sub_architecture(struct json_reader *p, json_t *value, void *target)
 {
 	uint32_t unused = 0;
 	int r = parse_arch(p, value, &unused);
@@ -512,37 +518,38 @@ static int parse_sub_architecture(struct strict_json *p, json_t *value, void *ta
 	return r < 0 ? r : warn(p, POLICY_WARN_IGNORED, "calls of %s stay closed", json_string_value(value));
 }
 
-static int parse_map_architecture(struct strict_json *p, json_t *value, void *target)
+static int parse_map_architecture(struct json_reader *p, json_t *value, void *target)
 {
 	return parse_arch(p, value, &((struct policy_profile *)target)->arches);
 }
 
-static int parse_map_sub(struct strict_json *p, json_t *value, void *target)
+static int parse_map_sub(struct json_reader *p, json_t *value, void *target)
 {
-	return strict_list(p, value, JSON_STRING, parse_sub_architecture, target);
+	return json_read_list(p, value, JSON_STRING, parse_sub_architecture, target);
 }
 
-static const struct strict_field arch_map_fields[] = {
-	{ "architecture", JSON_STRING, parse_map_architecture },
-	{ "subArchitectures", JSON_ARRAY, parse_map_sub },
+static const struct json_row arch_map_fields[] = {
+	{ "architecture", JSON_STRING, false, parse_map_architecture, 0 },
+	{ "subArchitectures", JSON_ARRAY, false, parse_map_sub, 0 },
+	{ NULL, JSON_NULL, false, NULL, 0 },
 };
 
-static int parse_arch_map_row(struct strict_json *p, json_t *value, void *target)
+static int parse_arch_map_row(struct json_reader *p, json_t *value, void *target)
 {
 	if (!json_object_get(value, "architecture"))
-		return strict_refuse(p, "'architecture' is missing");
-	return STRICT_OBJECT(p, value, arch_map_fields, target);
+		return json_refuse(p, "'architecture' is missing");
+	return json_read_object(p, value, arch_map_fields, target);
 }
 
-static int parse_arch_map(struct strict_json *p, json_t *value, void *target)
+static int parse_arch_map(struct json_reader *p, json_t *value, void *target)
 {
 	struct document_draft *draft = target;
 
 	draft->has_arch_map = json_array_size(value) > 0;
-	return strict_list(p, value, JSON_OBJECT, parse_arch_map_row, draft->profile);
+	return json_read_list(p, value, JSON_OBJECT, parse_arch_map_row, draft->profile);
 }
 
-static int parse_flag(struct strict_json *p, json_t *value, void *target)
+static int parse_flag(struct json_reader *p, json_t *value, void *target)
 {
 	struct policy_profile *profile = target;
 	const char *text = json_string_value(value);
@@ -554,67 +561,68 @@ static int parse_flag(struct strict_json *p, json_t *value, void *target)
 		return flags[i].ignored ? warn(p, POLICY_WARN_IGNORED, "%s has no effect: %s", text, flags[i].ignored)
 					: 0;
 	}
-	return strict_refuse(p, "'%.60s' is not a flag that can be honoured", text);
+	return json_refuse(p, "'%.60s' is not a flag that can be honoured", text);
 }
 
-static int parse_flags(struct strict_json *p, json_t *value, void *target)
+static int parse_flags(struct json_reader *p, json_t *value, void *target)
 {
-	return strict_list(p, value, JSON_STRING, parse_flag, ((struct document_draft *)target)->profile);
+	return json_read_list(p, value, JSON_STRING, parse_flag, ((struct document_draft *)target)->profile);
 }
 
-static int parse_syscalls(struct strict_json *p, json_t *value, void *target)
+static int parse_syscalls(struct json_reader *p, json_t *value, void *target)
 {
 	struct policy_profile *profile = ((struct document_draft *)target)->profile;
 	size_t n = json_array_size(value);
 
 	if (n > POLICY_RULES_MAX)
-		return strict_too_big(p, "%zu rules, more than %d", n, POLICY_RULES_MAX);
+		return json_too_big(p, "%zu rules, more than %d", n, POLICY_RULES_MAX);
 	profile->rules = calloc(n ? n : 1, sizeof(*profile->rules));
 	if (!profile->rules)
-		return strict_no_memory(p);
-	return strict_list(p, value, JSON_OBJECT, parse_rule, profile);
+		return json_no_memory(p);
+	return json_read_list(p, value, JSON_OBJECT, parse_rule, profile);
 }
 
-static int refuse_listener(struct strict_json *p, json_t *value, void *target)
+static int refuse_listener(struct json_reader *p, json_t *value, void *target)
 {
 	(void)value, (void)target; /* whatever it says */
-	return strict_refuse(p, "belongs to SCMP_ACT_NOTIFY, and nobody answers notifications of an enforced profile");
+	return json_refuse(p, "belongs to SCMP_ACT_NOTIFY, and nobody answers notifications of an enforced profile");
 }
 
-static const struct strict_field document_fields[] = {
-	{ "defaultAction", JSON_STRING, parse_default_action },
-	{ "defaultErrnoRet", JSON_INTEGER, parse_default_errno },
-	{ "architectures", JSON_ARRAY, parse_architectures },
-	{ "archMap", JSON_ARRAY, parse_arch_map },
-	{ "flags", JSON_ARRAY, parse_flags },
-	{ "syscalls", JSON_ARRAY, parse_syscalls },
-	{ "listenerPath", JSON_STRING, refuse_listener },
-	{ "listenerMetadata", JSON_STRING, refuse_listener },
+static const struct json_row document_fields[] = {
+	{ "defaultAction", JSON_STRING, false, parse_default_action, 0 },
+	{ "defaultErrnoRet", JSON_INTEGER, false, parse_default_errno, 0 },
+	{ "architectures", JSON_ARRAY, false, parse_architectures, 0 },
+	{ "archMap", JSON_ARRAY, false, parse_arch_map, 0 },
+	{ "flags", JSON_ARRAY, false, parse_flags, 0 },
+	{ "syscalls", JSON_ARRAY, false, parse_syscalls, 0 },
+	{ "listenerPath", JSON_STRING, false, refuse_listener, 0 },
+	{ "listenerMetadata", JSON_STRING, false, refuse_listener, 0 },
+	{ NULL, JSON_NULL, false, NULL, 0 },
 };
 
-static int read_document(struct strict_json *p)
+static int read_document(struct json_reader *p)
 {
 	struct policy_profile *profile = p->owner;
 	struct document_draft draft = { .profile = profile };
-	int r = STRICT_OBJECT(p, profile->document, document_fields, &draft);
+	int r = json_read_object(p, profile->document, document_fields, &draft);
 
 	if (r < 0)
 		return r;
 	if (draft.has_architectures && draft.has_arch_map)
-		return strict_refuse(p, "'architectures' and 'archMap' do not go together");
+		return json_refuse(p, "'architectures' and 'archMap' do not go together");
 	return finish_action(p, &draft.action, "defaultAction", "defaultErrnoRet", &profile->default_action);
 }
 
-static int read_profile(struct strict_json *p, struct policy_profile *profile, const char *text, size_t size)
+static int read_profile(struct json_reader *p, struct policy_profile *profile, const char *text, size_t size)
 {
-	int r = strict_parse(p, text, size, POLICY_FILE_MAX, &profile->document);
+	int r = json_read_text(p, text, size, &profile->document);
 
 	if (r < 0)
 		return r;
 	profile->origin = strdup(p->origin);
 	profile->text = malloc(size + 1);
 	if (!profile->origin || !profile->text)
-		return strict_no_memory(p);
+		return json_no_memory(p);
 	memcpy(profile->text, text, size); /* not empty, or it would not have parsed */
 	profile->text[size] = '\0';
 	profile->text_size = size;
@@ -625,8 +633,16 @@ int policy_profile_parse(const char *text, size_t size, const char *origin, stru
 			 struct error *err)
 {
 	struct policy_profile *profile = calloc(1, sizeof(*profile));
-	struct strict_json p = { .origin = origin, .err = err, .owner = profile };
-	int r = profile ? read_profile(&p, profile, text, size) : strict_no_memory(&p);
+	struct error why = ERROR_INIT;
+	struct json_reader p = {
+		.origin = origin,
+		.err = err ? err : &why,
+		.owner = profile,
+		.max_bytes = POLICY_FILE_MAX,
+		.is_unsigned = true,
+		.null_is_absent = true, /* how encoders of this format write an absent list */
+	};
+	int r = profile ? read_profile(&p, profile, text, size) : json_no_memory(&p);
 
 	if (r < 0) {
 		policy_profile_free(profile);

@@ -1,25 +1,48 @@
 /* Strict JSON by tables: see json_table.h. */
 #include "runtime/base/json_table.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 
+#include "runtime/base/buf.h"
 #include "runtime/base/error.h"
 
 /* ---- where we are, and saying no ---- */
 
-int json_refuse(struct json_reader *r, const char *fmt, ...)
+static int refuse(struct json_reader *r, int code, const char *fmt, va_list ap)
 {
 	char reason[256];
+
+	(void)vsnprintf(reason, sizeof(reason), fmt, ap); /* cut is fine */
+	return error_set(r->err, code, "%s: %s%s%s", r->origin, r->path, r->path[0] ? ": " : "", reason);
+}
+
+int json_refuse(struct json_reader *r, const char *fmt, ...)
+{
 	va_list ap;
+	int e;
 
 	va_start(ap, fmt);
-	(void)vsnprintf(reason, sizeof(reason), fmt, ap); /* cut is fine */
+	e = refuse(r, EINVAL, fmt, ap);
 	va_end(ap);
-	return error_set(r->err, EINVAL, "%s: %s%s%s", r->origin, r->path, r->path[0] ? ": " : "", reason);
+	return e;
+}
+
+int json_too_big(struct json_reader *r, const char *fmt, ...)
+{
+	va_list ap;
+	int e;
+
+	va_start(ap, fmt);
+	e = refuse(r, E2BIG, fmt, ap);
+	va_end(ap);
+	return e;
 }
 
 int json_no_memory(struct json_reader *r)
@@ -80,6 +103,10 @@ static int read_member(struct json_reader *r, const char *key, json_t *value, co
 		f++;
 	if (!f->key)
 		return json_refuse(r, "unknown field");
+	if (r->null_is_absent && json_is_null(value)) {
+		json_leave(r, before);
+		return 0;
+	}
 	e = json_expect(r, value, f->type);
 	if (e == 0)
 		e = f->read(r, value, (char *)target + f->offset);
@@ -88,7 +115,13 @@ static int read_member(struct json_reader *r, const char *key, json_t *value, co
 	return e;
 }
 
-/* Hand each member to its row; the table ends with a row without a key. */
+static bool is_there(const struct json_reader *r, const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+
+	return value && !(r->null_is_absent && json_is_null(value));
+}
+
 int json_read_object(struct json_reader *r, json_t *object, const struct json_row *fields, void *target)
 {
 	const char *key;
@@ -102,7 +135,7 @@ int json_read_object(struct json_reader *r, json_t *object, const struct json_ro
 			return e;
 	}
 	for (const struct json_row *f = fields; f->key; f++) {
-		if (f->is_needed && !json_object_get(object, f->key)) {
+		if (f->is_needed && !is_there(r, object, f->key)) {
 			(void)json_enter(r, "%s%s", r->path[0] ? "." : "", f->key);
 			return json_refuse(r, "is missing");
 		}
@@ -110,7 +143,26 @@ int json_read_object(struct json_reader *r, json_t *object, const struct json_ro
 	return 0;
 }
 
-/* ---- lists of strings ---- */
+/* ---- lists ---- */
+
+int json_read_list(struct json_reader *r, json_t *list, json_type type, json_row_fn *read, void *target)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(list, i, item)
+	{
+		size_t before = json_enter(r, "[%zu]", i);
+		int e = json_expect(r, item, type);
+
+		if (e == 0)
+			e = read(r, item, target);
+		if (e < 0)
+			return e;
+		json_leave(r, before);
+	}
+	return 0;
+}
 
 int json_read_strings(struct json_reader *r, json_t *list, size_t max, json_item_fn *read, char ***target)
 {
@@ -137,13 +189,91 @@ int json_read_strings(struct json_reader *r, json_t *list, size_t max, json_item
 
 /* ---- whole documents ---- */
 
+/*
+ * One number of the text, at the offset given, into out. jansson keeps numbers as int64_t, and ours reach to
+ * UINT64_MAX: one above INT64_MAX is written as the negative number with the same bits. Numbers that were negative in
+ * the first place are refused before that. Returns the bytes read, or -ENOMEM.
+ */
+static ssize_t widen_number(const char *text, size_t size, struct buf *out)
+{
+	uint64_t v = 0;
+	size_t n = 0;
+	bool is_wide = true;
+
+	for (; n < size && isdigit((unsigned char)text[n]); n++)
+		is_wide = is_wide && !__builtin_mul_overflow(v, 10, &v) &&
+			  !__builtin_add_overflow(v, (uint64_t)(text[n] - '0'), &v);
+	is_wide = is_wide && v > INT64_MAX && text[0] != '0' &&
+		  (n == size || (text[n] != '.' && text[n] != 'e' && text[n] != 'E'));
+	if (is_wide)
+		return buf_printf(out, "%" PRId64, (int64_t)v) < 0 ? -ENOMEM : (ssize_t)n;
+	return buf_append(out, text, n) < 0 ? -ENOMEM : (ssize_t)n;
+}
+
+static int refuse_negative(struct json_reader *r, const char *text, size_t at)
+{
+	size_t line = 1, column = 1;
+
+	for (size_t i = 0; i < at; i++, column++) {
+		if (text[i] == '\n') {
+			line++;
+			column = 0;
+		}
+	}
+	return error_set(r->err, EINVAL, "%s: line %zu, column %zu: a negative number; there is no use for one here",
+			 r->origin, line, column);
+}
+
+/* The whole text with wide numbers rewritten, strings untouched. */
+static int widen(struct json_reader *r, const char *text, size_t size, struct buf *out)
+{
+	bool is_string = false;
+
+	for (size_t i = 0; i < size;) {
+		ssize_t n = 1;
+
+		if (!is_string && text[i] == '-' && i + 1 < size && isdigit((unsigned char)text[i + 1]))
+			return refuse_negative(r, text, i);
+		if (!is_string && isdigit((unsigned char)text[i])) {
+			n = widen_number(text + i, size - i, out);
+		} else {
+			if (is_string && text[i] == '\\' && i + 1 < size)
+				n = 2;
+			else if (text[i] == '"')
+				is_string = !is_string;
+			if (buf_append(out, text + i, (size_t)n) < 0)
+				n = -ENOMEM;
+		}
+		if (n < 0)
+			return json_no_memory(r);
+		i += (size_t)n;
+	}
+	return 0;
+}
+
+/* Where jansson stopped. */
+static int refuse_syntax(struct json_reader *r, const json_error_t *where)
+{
+	return error_set(r->err, EINVAL, "%s: line %d, column %d: %s", r->origin, where->line, where->column,
+			 where->text);
+}
+
 int json_read_text(struct json_reader *r, const char *text, size_t size, json_t **ret)
 {
+	cleanup_buf struct buf wide = BUF_BOUNDED(2 * size + 64); /* a number grows by a sign at most */
 	json_error_t where;
+	int e;
 
+	*ret = NULL;
+	if (r->max_bytes && size > r->max_bytes)
+		return json_too_big(r, "%zu bytes, more than %zu", size, r->max_bytes);
+	if (r->is_unsigned) {
+		e = widen(r, text, size, &wide);
+		if (e < 0)
+			return e;
+		text = buf_str(&wide);
+		size = wide.size;
+	}
 	*ret = json_loadb(text ? text : "", size, JSON_REJECT_DUPLICATES, &where);
-	if (!*ret)
-		return error_set(r->err, EINVAL, "%s: line %d, column %d: %s", r->origin, where.line, where.column,
-				 where.text);
-	return json_expect(r, *ret, JSON_OBJECT);
+	return *ret ? json_expect(r, *ret, JSON_OBJECT) : refuse_syntax(r, &where);
 }
