@@ -116,6 +116,34 @@ int sandbox_host_open(const struct sandbox_host_options *o, struct sandbox_host 
 	return 0;
 }
 
+struct ending {
+	struct sandbox_host *host;
+	size_t n;
+};
+
+static int end_orphan(const char *id, uint32_t base, void *arg)
+{
+	struct ending *e = arg;
+	struct cgroup *cg = NULL;
+	int r = cgroup_open(&e->host->cgroups, id, &cg, NULL);
+
+	(void)base;
+	if (r < 0)
+		return r == -ENOENT;
+	e->n++;
+	(void)cgroup_kill(cg, NULL); /* the removal waits for the dead, and says whether it worked */
+	return cgroup_destroy(cg, ORPHAN_TIMEOUT_MS, NULL) == 0;
+}
+
+int sandbox_host_end_orphans(struct sandbox_host *host, size_t *ret_n, struct error *err)
+{
+	struct ending e = { .host = host };
+	int r = idrange_each_orphan(host->ids, end_orphan, &e, err);
+
+	*ret_n = e.n;
+	return r;
+}
+
 void sandbox_host_close(struct sandbox_host *host)
 {
 	if (!host)
@@ -248,6 +276,7 @@ static int send_setup(const struct sandbox *s, const struct sandbox_spec *spec, 
 	struct agent_setup m = {
 		.flags = (spec->netns_fd < 0 ? AGENT_SETUP_OWN_NET : 0) | (spec->allow_root ? AGENT_SETUP_ROOT : 0) |
 			 (spec->survive_peer ? AGENT_SETUP_SURVIVE : 0) |
+			 (spec->keep_stdio ? AGENT_SETUP_KEEP_STDIO : 0) |
 			 (spec->core_sched ? AGENT_SETUP_CORE_SCHED : 0) |
 			 (spec->allow_speculation ? AGENT_SETUP_SPEC_ALLOW : 0),
 		.caps = spec->allow_root ? spec->caps : 0,

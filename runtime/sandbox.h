@@ -49,6 +49,14 @@ struct sandbox_host_options {
 int sandbox_host_open(const struct sandbox_host_options *options, struct sandbox_host **ret, struct error *err);
 void sandbox_host_close(struct sandbox_host *host);
 
+/*
+ * For a supervisor that is the only one of its kind on this run directory: end what still lives of sandboxes whose
+ * owner is dead, and remove it. (sandbox_host_open leaves those with processes alone: somebody may adopt them.) What
+ * belongs to a living owner is never touched. Waits up to 2 s for each.
+ * ret_n  how many there were. Returns 0, or -errno when they cannot be listed.
+ */
+int sandbox_host_end_orphans(struct sandbox_host *host, size_t *ret_n, struct error *err);
+
 /* Where this machine keeps its controllers. Borrowed. */
 const struct cgroup_host *sandbox_host_cgroups(const struct sandbox_host *host);
 
@@ -93,6 +101,7 @@ struct sandbox_spec {
 	bool allow_root;    /* cube, build: uid 0 inside is possible, with `caps` */
 	uint64_t caps;      /* capability bits for uid 0 inside; SANDBOX_CAPS_ROOT */
 	bool survive_peer;  /* see AGENT_SETUP_SURVIVE */
+	bool keep_stdio;    /* see AGENT_SETUP_KEEP_STDIO; standard input then ends with CLOSE_STDIN only */
 	bool core_sched;    /* PR_SCHED_CORE */
 	bool allow_speculation;
 

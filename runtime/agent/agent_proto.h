@@ -23,8 +23,8 @@
  *   ATTACH   a new peer has taken the socket over  READY, then STARTED for each living process (descriptors again)
  *                                                  and EXITED for each end not yet acknowledged
  *   ACK      an EXITED was recorded                (nothing)
- *   CLOSE_STDIN  of a process; only needed with        DONE | REFUSED
- *            AGENT_SETUP_SURVIVE, where the agent keeps a copy of the write end
+ *   CLOSE_STDIN  of a process; needed with             DONE | REFUSED
+ *            AGENT_SETUP_KEEP_STDIO (and SURVIVE), where the agent keeps a copy of the write end
  *
  * `seq` of an answer is that of the request; of EXITED and of re-sent STARTED it is the process's START. A process is
  * named by that number ("proc") for ever.
@@ -87,6 +87,12 @@ enum {
 	AGENT_SETUP_SURVIVE = 4,     /* stay when the peer goes away (cubes); otherwise the sandbox ends with it */
 	AGENT_SETUP_CORE_SCHED = 8,  /* no SMT sharing with others, PR_SCHED_CORE */
 	AGENT_SETUP_SPEC_ALLOW = 16, /* leave speculation as the host has it */
+	/*
+	 * Keep copies of the host's ends of standard descriptors, and ends until their ACK, so that ATTACH can tell a new
+	 * holder of the socket everything again (the front died, the monitor has a duplicate). When nobody holds the
+	 * socket any more the sandbox ends all the same. SURVIVE implies it.
+	 */
+	AGENT_SETUP_KEEP_STDIO = 32,
 };
 
 enum agent_stdio { AGENT_STDIO_PIPES = 0, AGENT_STDIO_PTY = 1, AGENT_STDIO_NO_STDIN = 2 /* pipes, stdin is null */ };

@@ -40,7 +40,7 @@ struct proc {
 	pid_t pid;
 	int report_fd;        /* while STARTING: what the child says of its failure; end of file is success */
 	uint64_t deadline_ns; /* while STARTING */
-	int fds[3]; /* host ends; kept while RUNNING only with AGENT_SETUP_SURVIVE. fds[0] alone for a PTY */
+	int fds[3]; /* host ends; once RUNNING, kept only when keeps_stdio(). fds[0] alone for a PTY */
 	bool is_pty;
 	struct agent_started started;
 	struct agent_exited exited;
@@ -54,6 +54,12 @@ struct init {
 	uint8_t in[FRAME_MAX_BYTES];
 	uint8_t out[FRAME_MAX_BYTES];
 };
+
+/* Will another holder of the socket ask again (ATTACH)? */
+static inline bool keeps_stdio(const struct init *in)
+{
+	return in->setup.flags & (AGENT_SETUP_SURVIVE | AGENT_SETUP_KEEP_STDIO);
+}
 
 /* ---- setup.c ---- */
 

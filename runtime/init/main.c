@@ -14,7 +14,7 @@
  * child, signal it. Everything it starts passes through one function that restricts it further.
  *
  * Descriptors: 0, 1, 2 are the sandbox's /dev/null; 3 is the agent socket, close-on-exec, the only way in or out;
- * a signalfd; host ends of pipes only for sandboxes that outlive their peer.
+ * a signalfd; host ends of pipes only where the socket may change hands (keeps_stdio()).
  *
  * Who outlives whom: when pid 1 ends, the kernel kills the whole pid namespace. When the socket's peer ends, pid 1
  * ends, unless the sandbox was made to survive (a cube, handed to the next front).

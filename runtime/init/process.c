@@ -334,7 +334,7 @@ static void started(struct init *in, struct proc *p)
 	p->state = PROC_RUNNING;
 	p->started = (struct agent_started){ .pid_inside = (uint32_t)p->pid, .at_ns = clock_now_ns() };
 	reply(in, AGENT_STARTED, p->seq, &p->started, fds, host_fds(p->fds, fds));
-	for (size_t i = 0; i < 3 && !(in->setup.flags & AGENT_SETUP_SURVIVE); i++)
+	for (size_t i = 0; i < 3 && !keeps_stdio(in); i++)
 		fd_close(&p->fds[i]); /* otherwise kept for the next peer */
 }
 
@@ -429,7 +429,7 @@ static void ended(struct init *in, struct proc *p, int status, const struct rusa
 	};
 	p->state = PROC_ENDED;
 	reply(in, AGENT_EXITED, p->seq, &p->exited, NULL, 0);
-	if (!(in->setup.flags & AGENT_SETUP_SURVIVE))
+	if (!keeps_stdio(in))
 		proc_release(p); /* nobody will come and ask again */
 }
 
