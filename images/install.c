@@ -15,6 +15,17 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/text.h"
 
+enum { UNPACKING_MAX = 2 };
+
+/* A layer that a worker unpacks while we go on: fetching the next, or starting it. */
+struct unpacking {
+	char what[64];
+	struct digest diff_id;
+	uint64_t size;
+	struct store_layer_writer *writer;
+	struct layer_unpacking *worker;
+};
+
 /* One image on its way in. */
 struct install {
 	struct store *store;
@@ -22,6 +33,9 @@ struct install {
 	const struct image_options *options;
 	struct store_lease *lease;
 	struct image_event event; /* of the step being done */
+	struct unpacking *unpacking[UNPACKING_MAX]; /* the oldest first */
+	size_t n_unpacking;
+	bool has_bad_layer; /* what failed was the unpacking of one, and the message names it */
 };
 
 static void emit(struct install *in, uint64_t done, uint64_t total)
@@ -81,6 +95,93 @@ static int take_blob(struct install *in, const char *what, const struct descript
 	return r;
 }
 
+/* ---- layers --------------------------------------------------------------------------------------------------- */
+
+/* Wait for the oldest one. */
+static int finish_one(struct install *in, struct error *err)
+{
+	struct unpacking *u = in->unpacking[0];
+	int r;
+
+	in->n_unpacking--;
+	for (size_t i = 0; i < in->n_unpacking; i++)
+		in->unpacking[i] = in->unpacking[i + 1];
+	begin(in, IMAGE_UNPACK, u->what, &u->diff_id);
+	emit(in, 0, u->size);
+	r = layer_unpack_end(u->worker, on_progress, in, err);
+	if (r < 0)
+		store_layer_abandon(u->writer);
+	else
+		r = store_layer_commit(u->writer, err);
+	if (r == 0)
+		end(in, u->size, false);
+	else
+		(void)error_wrap(err, "%s", u->what);
+	in->has_bad_layer = r < 0;
+	free(u);
+	return r;
+}
+
+static int finish_all(struct install *in, struct error *err)
+{
+	int r = 0;
+
+	while (r == 0 && in->n_unpacking > 0)
+		r = finish_one(in, err);
+	return r;
+}
+
+/* After a failure. Layers that are whole spare the next attempt their work, unless they are part of what is wrong. */
+static void give_up(struct install *in)
+{
+	struct error ignored = ERROR_INIT;
+
+	if (!in->has_bad_layer)
+		(void)finish_all(in, &ignored); /* the first failure is the one to tell */
+	while (in->n_unpacking > 0) {
+		struct unpacking *u = in->unpacking[--in->n_unpacking];
+
+		layer_unpack_cancel(u->worker);
+		store_layer_abandon(u->writer);
+		free(u);
+	}
+}
+
+/*
+ * Only when we hold no other layer do we wait for one that somebody else holds: they may be waiting for ours. And it
+ * may be ours: nothing forbids an image to have a layer twice.
+ */
+static int begin_layer(struct install *in, const struct digest *diff_id, struct store_layer_writer **ret, int *ret_dir,
+		       struct error *err)
+{
+	int r = store_layer_try_begin(in->store, diff_id, ret, ret_dir, err);
+
+	if (r != -EWOULDBLOCK)
+		return r;
+	r = finish_all(in, err);
+	return r < 0 ? r : store_layer_begin(in->store, diff_id, ret, ret_dir, err);
+}
+
+static int start_unpacking(struct install *in, const char *what, const struct descriptor *d, const struct digest *diff_id,
+			   struct store_layer_writer *w, int dir, struct error *err)
+{
+	struct unpacking *u = calloc(1, sizeof(*u));
+	int r = u ? 0 : error_set(err, ENOMEM, "out of memory");
+
+	if (r == 0) {
+		*u = (struct unpacking){ .diff_id = *diff_id, .size = d->size, .writer = w };
+		(void)snprintf(u->what, sizeof(u->what), "%s", what);
+		r = layer_unpack_begin(in->store, d, &u->diff_id, dir, &u->worker, err);
+	}
+	if (r < 0) {
+		free(u);
+		store_layer_abandon(w);
+		return r;
+	}
+	in->unpacking[in->n_unpacking++] = u;
+	return 0;
+}
+
 static int take_layer(struct install *in, const char *what, const struct descriptor *d, const struct digest *diff_id,
 		      struct error *err)
 {
@@ -91,22 +192,12 @@ static int take_layer(struct install *in, const char *what, const struct descrip
 		r = store_lease_add(in->lease, diff_id, err);
 	if (r < 0)
 		return r;
-	begin(in, IMAGE_UNPACK, what, diff_id);
-	r = store_layer_begin(in->store, diff_id, &w, &dir, err);
-	if (r == 1)
+	r = begin_layer(in, diff_id, &w, &dir, err);
+	if (r == 1) {
+		begin(in, IMAGE_UNPACK, what, diff_id);
 		end(in, d->size, true);
-	if (r != 0)
-		return r < 0 ? r : 0;
-	emit(in, 0, d->size);
-	r = unpack_blob(in->store, d, diff_id, dir, on_progress, in, err);
-	if (r < 0) {
-		store_layer_abandon(w);
-		return r;
 	}
-	r = store_layer_commit(w, err);
-	if (r == 0)
-		end(in, d->size, false);
-	return r;
+	return r == 0 ? start_unpacking(in, what, d, diff_id, w, dir, err) : r < 0 ? r : 0;
 }
 
 /* ---- config --------------------------------------------------------------------------------------------------- */
@@ -182,9 +273,15 @@ static int take_image(struct install *in, const char *body, size_t size, const c
 	for (size_t i = 0; r == 0 && i < m->n_layers; i++) {
 		(void)snprintf(what, sizeof(what), "layer %zu of %zu", i + 1, m->n_layers);
 		r = take_layer(in, what, &m->layers[i], &c->diff_ids[i], err);
-		if (r < 0)
+		if (r < 0 && !in->has_bad_layer)
 			(void)error_wrap(err, "%s", what);
+		if (r == 0 && in->n_unpacking == UNPACKING_MAX)
+			r = finish_one(in, err);
 	}
+	if (r == 0)
+		r = finish_all(in, err);
+	if (r < 0)
+		give_up(in);
 	if (r == 0)
 		r = store_blob_put(in->store, body, size, &digest, err);
 	if (r == 0)

@@ -87,7 +87,7 @@ int runtime_argv_check(struct json_reader *r, const struct runtime_def *d)
 	return e;
 }
 
-static int append(struct buf *b, const struct runtime_def *def, const char *element)
+static int append(struct buf *b, const char *file, const char *element)
 {
 	int e = 0;
 
@@ -96,7 +96,7 @@ static int append(struct buf *b, const struct runtime_def *def, const char *elem
 		enum placeholder h = find_placeholder(p, &size);
 
 		if (h == HOLD_FILE || h == HOLD_OUT) {
-			e = buf_append_str(b, h == HOLD_FILE ? def->file : RUNTIME_OUT);
+			e = buf_append_str(b, h == HOLD_FILE ? file : RUNTIME_OUT);
 			p += size;
 		} else {
 			e = buf_append(b, p++, 1);
@@ -107,6 +107,12 @@ static int append(struct buf *b, const struct runtime_def *def, const char *elem
 
 int runtime_argv(const struct runtime_def *def, const struct runtime_stage *stage, const char *const *args, char ***ret,
 		 struct error *err)
+{
+	return runtime_argv_of_file(stage, def->file, args, ret, err);
+}
+
+int runtime_argv_of_file(const struct runtime_stage *stage, const char *file, const char *const *args, char ***ret,
+			 struct error *err)
 {
 	size_t n = 0, n_args = 0, at = 0;
 	char **argv;
@@ -129,7 +135,7 @@ int runtime_argv(const struct runtime_def *def, const struct runtime_stage *stag
 		}
 		if (is_args)
 			continue;
-		if (append(&b, def, stage->argv[i]) < 0)
+		if (append(&b, file, stage->argv[i]) < 0)
 			goto no_memory;
 		argv[at] = b.size ? buf_take(&b) : strdup("");
 		if (!argv[at++])

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/base/json_table.h"
 #include "images/ref.h"
 #include "images/runtime_argv.h"
 #include "runtime/base/error.h"
+#include "runtime/base/json_table.h"
 #include "runtime/base/parse.h"
 
 enum { ARG_MAX_BYTES = 4096, SOURCE_MAX_BYTES = 64 << 10, TITLE_MAX_BYTES = 80, MS_MAX = 86400000 };
@@ -295,13 +295,11 @@ static const struct json_row def_fields[] = {
 int runtime_def_parse(const char *text, size_t size, const char *origin, struct runtime_def **ret, struct error *err)
 {
 	struct error why = ERROR_INIT;
-	struct json_reader r = { .origin = origin, .err = err ? err : &why };
+	struct json_reader r = { .origin = origin, .err = err ? err : &why, .max_bytes = RUNTIME_TEXT_MAX };
 	struct runtime_def *def;
 	json_t *document = NULL;
 	int e;
 
-	if (size > RUNTIME_TEXT_MAX)
-		return error_set(err, E2BIG, "%s: %zu bytes, more than %d", origin, size, RUNTIME_TEXT_MAX);
 	def = calloc(1, sizeof(*def));
 	if (!def)
 		return json_no_memory(&r);

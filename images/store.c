@@ -247,15 +247,25 @@ static int sweep_ref(const char *name, void *arg)
 	return strncmp(name, "tmp.", 4) == 0 ? trash_move(w->store, w->store->refs, name, w->err) : 0;
 }
 
+static int sweep_lease(const char *name, void *arg)
+{
+	const struct sweep *w = arg;
+	cleanup_fd int fd = -1;
+
+	return lease_reap(w->store, name, &fd, w->err);
+}
+
 static int sweep(const struct store *s, struct error *err)
 {
 	struct sweep w = { .store = s, .err = err };
 	int r = store_each_name(s->tmp, sweep_one, &w, err);
 	cleanup_fd int lock = r < 0 ? -1 : store_lock(s, LOCK_EX, err);
 
-	if (r < 0)
-		return r;
-	return lock < 0 ? lock : store_each_name(s->refs, sweep_ref, &w, err);
+	if (r == 0 && lock < 0)
+		r = lock;
+	if (r == 0)
+		r = store_each_name(s->refs, sweep_ref, &w, err);
+	return r < 0 ? r : store_each_name(s->leases, sweep_lease, &w, err);
 }
 
 /* ---- opening ---- */

@@ -29,7 +29,7 @@ struct store; /* opaque */
 
 /*
  * root is made if missing (0700, and made so if it is not); -EPERM when another user owns it. Sweeps tmp/ of dead owners
- * (into the trash, no deleting here). ret owned: store_close(), after every writer and lease was ended.
+ * (into the trash, no deleting here) and leases that nobody holds. ret owned: store_close(), after every writer and lease was ended.
  */
 int store_open(const char *root, struct store **ret, struct error *err);
 void store_close(struct store *s);
@@ -73,6 +73,9 @@ int store_layer_open(const struct store *s, const struct digest *diff_id, struct
 struct store_layer_writer; /* opaque */
 int store_layer_begin(struct store *s, const struct digest *diff_id, struct store_layer_writer **ret, int *ret_dir_fd,
 		      struct error *err);
+/* The same, but -EWOULDBLOCK, with err untouched, where it would wait for another process, or for us. */
+int store_layer_try_begin(struct store *s, const struct digest *diff_id, struct store_layer_writer **ret, int *ret_dir_fd,
+			  struct error *err);
 int store_layer_commit(struct store_layer_writer *w, struct error *err); /* syncfs, rename */
 void store_layer_abandon(struct store_layer_writer *w);                  /* to the trash */
 

@@ -136,22 +136,32 @@ static int mark_lines(struct marks *m, char *text)
 	return 0;
 }
 
-/* A lease that we can lock belongs to nobody. */
-static int mark_lease(const char *id, void *arg)
+int lease_reap(const struct store *s, const char *id, int *ret_fd, struct error *err)
 {
-	struct marks *m = arg;
-	cleanup_fd int fd = openat(m->store->leases, id, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	cleanup_buf struct buf b = BUF_BOUNDED(LEASE_MAX);
-	int r;
+	cleanup_fd int fd = openat(s->leases, id, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
+	*ret_fd = -1;
 	if (fd < 0)
-		return errno == ENOENT ? 0 : error_errno(m->err, errno, "lease '%s'", id);
+		return errno == ENOENT ? 0 : error_errno(err, errno, "lease '%s'", id);
 	if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-		(void)unlinkat(m->store->leases, id, 0); /* else the next collection does it */
+		(void)unlinkat(s->leases, id, 0); /* else the next one does it */
 		return 0;
 	}
 	if (errno != EWOULDBLOCK)
-		return error_errno(m->err, errno, "lease '%s'", id);
+		return error_errno(err, errno, "lease '%s'", id);
+	*ret_fd = fd_take(&fd);
+	return 0;
+}
+
+static int mark_lease(const char *id, void *arg)
+{
+	struct marks *m = arg;
+	cleanup_buf struct buf b = BUF_BOUNDED(LEASE_MAX);
+	cleanup_fd int fd = -1;
+	int r = lease_reap(m->store, id, &fd, m->err);
+
+	if (r < 0 || fd < 0)
+		return r;
 	r = fd_read_all(fd, LEASE_MAX, &b, m->err);
 	if (r == 0 && b.data)
 		r = mark_lines(m, b.data);

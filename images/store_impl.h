@@ -38,6 +38,12 @@ void tmp_lock_drop(const struct store *s, struct tmp_lock *l);
 /* operation: LOCK_SH or LOCK_EX. Returns an owned descriptor: closing it unlocks. */
 int store_lock(const struct store *s, int operation, struct error *err);
 
+/*
+ * Remove a lease that nobody holds, which is one that can be locked; else *ret_fd is it, open for reading, owned. -1: there
+ * is none any more. Under the exclusive store lock: a new one is not locked from its first moment on.
+ */
+int lease_reap(const struct store *s, const char *id, int *ret_fd, struct error *err);
+
 /* ---- the trash ---- */
 
 /* Move dir_fd/name there; absent is success. Fast whatever its size. */

@@ -47,6 +47,8 @@ int store_layer_open(const struct store *s, const struct digest *diff_id, struct
 		return error_set(err, EINVAL, "no digest given");
 	(void)snprintf(path, sizeof(path), "%s/fs", digest_hex(diff_id));
 	fd = fd_open_at(s->layers, FD_BENEATH, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, err);
+	if (fd == -ENOTDIR)
+		(void)error_set(err, ENOTDIR, "it is a file, not a directory: remove it, then pull the image again");
 	if (fd < 0)
 		(void)error_wrap(err, "layer '%s'", diff_id->text);
 	return fd;
@@ -70,8 +72,8 @@ static int make_directories(struct store *s, struct store_layer_writer *w, struc
 	return 0;
 }
 
-int store_layer_begin(struct store *s, const struct digest *diff_id, struct store_layer_writer **ret, int *ret_dir_fd,
-		      struct error *err)
+static int begin(struct store *s, const struct digest *diff_id, bool may_wait, struct store_layer_writer **ret,
+		 int *ret_dir_fd, struct error *err)
 {
 	struct store_layer_writer *w;
 	char base[TMP_BASE_BYTES];
@@ -86,7 +88,7 @@ int store_layer_begin(struct store *s, const struct digest *diff_id, struct stor
 		return error_errno(err, ENOMEM, "layer '%s'", diff_id->text);
 	*w = (struct store_layer_writer){ .store = s, .lock = { .fd = -1 }, .diff_id = *diff_id, .outer = -1, .fs = -1 };
 	(void)snprintf(base, sizeof(base), "layer.%s", digest_hex(diff_id));
-	r = tmp_lock_take(s, base, true, &w->lock, err);
+	r = tmp_lock_take(s, base, may_wait, &w->lock, err);
 	if (r == 0 && store_layer_has(s, diff_id))
 		r = 1; /* made by whom we waited for */
 	if (r == 0) {
@@ -96,13 +98,25 @@ int store_layer_begin(struct store *s, const struct digest *diff_id, struct stor
 	}
 	if (r != 0) {
 		writer_free(w);
-		if (r < 0)
+		if (r < 0 && r != -EWOULDBLOCK)
 			(void)error_wrap(err, "layer '%s'", diff_id->text);
 		return r;
 	}
 	*ret_dir_fd = w->fs;
 	*ret = w;
 	return 0;
+}
+
+int store_layer_begin(struct store *s, const struct digest *diff_id, struct store_layer_writer **ret, int *ret_dir_fd,
+		      struct error *err)
+{
+	return begin(s, diff_id, true, ret, ret_dir_fd, err);
+}
+
+int store_layer_try_begin(struct store *s, const struct digest *diff_id, struct store_layer_writer **ret, int *ret_dir_fd,
+			  struct error *err)
+{
+	return begin(s, diff_id, false, ret, ret_dir_fd, err);
 }
 
 int store_layer_commit(struct store_layer_writer *w, struct error *err)

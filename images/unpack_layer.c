@@ -1,6 +1,7 @@
 /* From a blob to an unpacked layer: see unpack_layer.h. */
 #include "images/unpack_layer.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -10,36 +11,69 @@
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 
-struct relay {
+struct layer_unpacking {
+	struct unpack_job *job;
 	void (*progress)(uint64_t done, uint64_t total, void *arg);
 	void *arg;
 };
 
 static void on_progress(const struct unpack_progress *p, void *arg)
 {
-	const struct relay *r = arg;
+	const struct layer_unpacking *u = arg;
 
-	if (r->progress && p->in_bytes <= p->total_bytes)
-		r->progress(p->in_bytes, p->total_bytes, r->arg);
+	if (u->progress && p->in_bytes <= p->total_bytes)
+		u->progress(p->in_bytes, p->total_bytes, u->arg);
 }
 
-int unpack_blob(struct store *s, const struct descriptor *d, const struct digest *diff_id, int dir_fd,
-		void (*progress)(uint64_t done, uint64_t total, void *arg), void *arg, struct error *err)
+int layer_unpack_begin(struct store *s, const struct descriptor *d, const struct digest *diff_id, int dir_fd,
+		       struct layer_unpacking **ret, struct error *err)
 {
-	struct relay relay = { progress, arg };
 	const char *worker = secure_getenv("CUBIT_WORKER");
 	cleanup_fd int blob = store_blob_open(s, &d->digest, err);
-	struct unpack_spec spec = {
-		.worker = worker && *worker ? worker : NULL,
-		.input_fd = blob,
-		.dir_fd = dir_fd,
-		.total_bytes = d->size,
-		.compressed = &d->digest,
-		.diff_id = diff_id,
-		.progress = on_progress,
-		.progress_arg = &relay,
-	};
-	struct unpack_result result;
+	struct layer_unpacking *u;
+	int r;
 
-	return blob < 0 ? blob : unpack_layer(&spec, &result, err);
+	if (blob < 0)
+		return blob;
+	u = calloc(1, sizeof(*u));
+	if (!u)
+		return error_set(err, ENOMEM, "out of memory");
+	r = unpack_begin(
+		&(struct unpack_spec){
+			.worker = worker && *worker ? worker : NULL,
+			.input_fd = blob, /* the worker has its own from here on */
+			.dir_fd = dir_fd,
+			.total_bytes = d->size,
+			.skip_compressed = true, /* store_blob_begin: what is in the store was verified */
+			.diff_id = diff_id,
+			.progress = on_progress,
+			.progress_arg = u,
+		},
+		&u->job, err);
+	if (r < 0)
+		free(u);
+	else
+		*ret = u;
+	return r;
+}
+
+int layer_unpack_end(struct layer_unpacking *u, void (*progress)(uint64_t done, uint64_t total, void *arg), void *arg,
+		     struct error *err)
+{
+	struct unpack_result result;
+	int r;
+
+	u->progress = progress;
+	u->arg = arg;
+	r = unpack_end(u->job, &result, err);
+	free(u);
+	return r;
+}
+
+void layer_unpack_cancel(struct layer_unpacking *u)
+{
+	if (!u)
+		return;
+	unpack_cancel(u->job);
+	free(u);
 }

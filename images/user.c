@@ -188,8 +188,12 @@ static int look(int layer_fd, const char *path, int *ret_fd, struct stat *st, st
 	struct error e = ERROR_INIT;
 	int fd = fd_open_at(layer_fd, FD_IN_ROOT, path, O_PATH, 0, &e);
 
-	if (fd == -ENOENT || fd == -ENOTDIR)
-		return FILE_BELOW;
+	if (fd == -ENOENT || fd == -ENOTDIR) {
+		/* a link whose target is in another layer: what is below does not show, and where it leads we do not look */
+		cleanup_fd int link = fd == -ENOENT ? fd_open_at(layer_fd, FD_IN_ROOT, path, O_PATH | O_NOFOLLOW, 0, NULL) : -1;
+
+		return link >= 0 ? FILE_NONE : FILE_BELOW;
+	}
 	if (fd < 0)
 		return error_set(err, -fd, "%s", e.text);
 	if (fstat(fd, st) < 0) {

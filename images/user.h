@@ -39,8 +39,8 @@ int image_user_resolve(const char *spec, const char *passwd, size_t passwd_size,
  * layer_fds  n_layers borrowed directory descriptors, lowest first
  * path       DIRECTORY/NAME: one directory deep
  *
- * The topmost layer that has it decides; whiteouts and opaque directories hide what is below. Only a regular file
- * is read, by openat2(2) with RESOLVE_IN_ROOT. Returns 0 (out is empty when there is none), -EFBIG, or -errno.
+ * The topmost layer that has it decides; whiteouts, opaque directories and whatever else is no directory hide what is
+ * below. Only a regular file is read, by openat2(2) with RESOLVE_IN_ROOT; a link is followed within its layer only. Returns 0 (out is empty when there is none), -EFBIG, or -errno.
  * Runs in: the privileged side. Does not block on fifos or devices.
  */
 int image_file_read(const int *layer_fds, size_t n_layers, const char *path, size_t max_bytes, struct buf *out,

@@ -34,14 +34,24 @@ static void add_endpoint(struct registry *g, const char *server, bool is_plain, 
 	(void)snprintf(ep->base, sizeof(ep->base), "%s://%s", is_plain ? "http" : "https", server);
 }
 
-int registry_new(const struct registry_spec *spec, struct registry **ret, struct error *err)
+int registry_new(const struct registry_spec *spec, const struct buf *ca, struct registry **ret, struct error *err)
 {
 	struct registry *g = calloc(1, sizeof(*g));
 
 	if (!g)
 		return error_set(err, ENOMEM, "out of memory");
 	g->spec = *spec;
-	g->http = http_new(&(struct http_settings){ spec->timeout_s, g->spec.proxy, g->spec.no_proxy, g->spec.ca_file }, err);
+	if (buf_append(&g->ca, buf_str(ca), ca->size) < 0) {
+		registry_free(g);
+		return error_set(err, ENOMEM, "out of memory");
+	}
+	g->http = http_new(&(struct http_settings){ .timeout_s = spec->timeout_s,
+						    .proxy = g->spec.proxy,
+						    .no_proxy = g->spec.no_proxy,
+						    .ca = buf_str(&g->ca),
+						    .ca_bytes = g->ca.size,
+						    .is_ca_only = spec->is_ca_only },
+			   err);
 	if (!g->http) {
 		registry_free(g);
 		return -ENOMEM;
@@ -62,6 +72,7 @@ void registry_free(struct registry *g)
 		auth_done(&g->endpoints[i]);
 	http_free(g->http);
 	explicit_bzero(&g->spec, sizeof(g->spec));
+	buf_done(&g->ca);
 	free(g);
 }
 

@@ -43,7 +43,8 @@ struct registry_spec {
 	char user[REGISTRY_SECRET_BYTES], password[REGISTRY_SECRET_BYTES]; /* for `server` only; empty: anonymous */
 	unsigned timeout_s;
 	char proxy[REGISTRY_HOST_BYTES], no_proxy[REGISTRY_SECRET_BYTES]; /* as libcurl takes them; never for http */
-	char ca_file[REGISTRY_SECRET_BYTES];                              /* empty: the system's certificates */
+	char ca_file[REGISTRY_SECRET_BYTES]; /* certificates; empty: the system's. Stays here: the worker gets its content */
+	bool is_ca_only;                     /* of ca_file: instead of the system's, not besides them */
 };
 
 struct registry_manifest {
@@ -56,8 +57,8 @@ struct registry_manifest {
 typedef int registry_sink_fn(const void *data, size_t size, void *arg, struct error *err);
 typedef void registry_sent_fn(uint64_t done, void *arg);
 
-/* spec is copied. Nothing is sent yet. Owned: registry_free(). */
-int registry_new(const struct registry_spec *spec, struct registry **ret, struct error *err);
+/* spec is copied, and so is ca: what was in its ca_file, or empty. Nothing is sent yet. Owned: registry_free(). */
+int registry_new(const struct registry_spec *spec, const struct buf *ca, struct registry **ret, struct error *err);
 void registry_free(struct registry *r);
 
 /*

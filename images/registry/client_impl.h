@@ -22,6 +22,7 @@ struct endpoint {
 
 struct registry {
 	struct registry_spec spec;
+	struct buf ca;
 	struct http *http;
 	struct endpoint endpoints[REGISTRY_MIRRORS_MAX + 1]; /* mirrors in order, then the registry itself */
 	size_t n_endpoints;

@@ -32,6 +32,7 @@ int fetch_open(const struct image_ref *ref, bool is_push, struct fetch **ret, st
 	struct fetch *f = calloc(1, sizeof(*f));
 	cleanup_free struct proto_request *q = f ? calloc(1, sizeof(*q)) : NULL;
 	const char *program = secure_getenv("CUBIT_WORKER");
+	cleanup_fd int ca = -1;
 	int r;
 
 	if (!q) {
@@ -42,9 +43,11 @@ int fetch_open(const struct image_ref *ref, bool is_push, struct fetch **ret, st
 	q->type = PROTO_OPEN;
 	r = registry_settings(ref, is_push, &q->spec, err);
 	if (r == 0)
+		r = registry_open_ca(&q->spec, &ca, err);
+	if (r == 0)
 		r = worker_spawn(program && *program ? program : NULL, "fetch", NULL, 0, &f->worker, err);
 	if (r == 0)
-		r = proto_request_send(f->worker.control, q, -1, err);
+		r = proto_request_send(f->worker.control, q, ca, err);
 	explicit_bzero(q, sizeof(*q));
 	if (r < 0) {
 		fetch_close(f);

@@ -314,8 +314,13 @@ static void set_options(struct exchange *x, struct curl_slist *list)
 	(void)curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_socket);
 	(void)curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, x);
 	(void)curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, q->method);
-	if (s->ca_file[0])
-		(void)curl_easy_setopt(c, CURLOPT_CAINFO, s->ca_file);
+	if (s->ca_bytes) { /* stands for CAINFO, the system's one file; CAPATH, its directory, stays beside it */
+		struct curl_blob ca = { .data = (void *)(uintptr_t)s->ca, .len = s->ca_bytes, .flags = CURL_BLOB_NOCOPY };
+
+		(void)curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &ca);
+		if (s->is_ca_only)
+			(void)curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
+	}
 	/* plain http is for loopback and hosts named by the operator: never by a proxy. "" is none, whatever the environment */
 	(void)curl_easy_setopt(c, CURLOPT_PROXY, is_https ? s->proxy : "");
 	(void)curl_easy_setopt(c, CURLOPT_NOPROXY, s->no_proxy);

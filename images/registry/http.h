@@ -58,7 +58,10 @@ struct http_request {
 
 struct http_settings {
 	unsigned timeout_s;                     /* to connect, and without any progress */
-	const char *proxy, *no_proxy, *ca_file; /* "" for none; borrowed for as long as the struct http lives */
+	const char *proxy, *no_proxy; /* "" for none; like ca, borrowed for as long as the struct http lives */
+	const char *ca;               /* PEM certificates; ca_bytes 0: only the system's */
+	size_t ca_bytes;
+	bool is_ca_only; /* without the system's */
 };
 
 /* Owned: http_free(). NULL with err filled. */

@@ -21,7 +21,7 @@ static void put_spec(struct frame_writer *w, const struct registry_spec *s)
 	frame_put_str(w, s->password);
 	frame_put_str(w, s->proxy);
 	frame_put_str(w, s->no_proxy);
-	frame_put_str(w, s->ca_file);
+	frame_put_u8(w, s->is_ca_only);
 	frame_put_u8(w, (uint8_t)s->n_mirrors);
 	for (size_t i = 0; i < s->n_mirrors; i++) {
 		frame_put_str(w, s->mirrors[i].server);
@@ -41,7 +41,7 @@ static void get_spec(struct frame_reader *r, struct registry_spec *s)
 	frame_get_str(r, s->password, sizeof(s->password));
 	frame_get_str(r, s->proxy, sizeof(s->proxy));
 	frame_get_str(r, s->no_proxy, sizeof(s->no_proxy));
-	frame_get_str(r, s->ca_file, sizeof(s->ca_file));
+	s->is_ca_only = frame_get_u8(r);
 	s->n_mirrors = frame_get_u8(r);
 	if (s->n_mirrors > REGISTRY_MIRRORS_MAX) {
 		s->n_mirrors = 0;

@@ -2,7 +2,8 @@
  * Between whoever wants images (privileged, trusts nobody) and the fetch worker (network, no privilege): SOCK_SEQPACKET,
  * frames of runtime/base/frame.h. The worker's messages are as hostile as the network behind it.
  *
- *   to the worker     OPEN            which registry and repository, mirrors, credentials; once, first; not answered
+ *   to the worker     OPEN            which registry and repository, mirrors, credentials; perhaps one descriptor,
+ *                                     certificates, read from 0; once, first; not answered
  *                     GET_MANIFEST    reference, is_upstream_only
  *                     GET_BLOB        digest, size, have, is_upstream_only
  *                     PUSH_BLOB       digest, size, mount_from; one descriptor, read from 0

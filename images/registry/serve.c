@@ -19,7 +19,7 @@ struct server {
 	uint64_t told_ns; /* when SENT was said last */
 };
 
-enum { SENT_EVERY_MS = 100, MANIFEST_PUSH_MAX = 4 << 20 };
+enum { SENT_EVERY_MS = 100, MANIFEST_PUSH_MAX = 4 << 20, CA_MAX_BYTES = 4 << 20 };
 
 static int send_data(const void *data, size_t size, void *arg, struct error *err)
 {
@@ -94,14 +94,27 @@ static int perform(struct server *s, const struct proto_request *q, int fd, stru
 	}
 }
 
-static int answer(struct server *s, const struct proto_request *q, int fd, struct error *err)
+static int open_registry(struct server *s, struct proto_request *q, int fd, struct error *err)
+{
+	cleanup_buf struct buf ca = BUF_INIT;
+	int r = s->registry ? error_set(err, EPROTO, "opened twice") : 0;
+
+	if (r == 0 && fd >= 0)
+		r = fd_read_all(fd, CA_MAX_BYTES, &ca, err);
+	if (r == 0)
+		r = registry_new(&q->spec, &ca, &s->registry, err);
+	explicit_bzero(&q->spec, sizeof(q->spec)); /* the registry has its copy of the password */
+	return r;
+}
+
+static int answer(struct server *s, struct proto_request *q, int fd, struct error *err)
 {
 	struct proto_reply done = { .type = PROTO_DONE };
 	struct error e = ERROR_INIT;
 	int r;
 
 	if (q->type == PROTO_OPEN)
-		return s->registry ? error_set(err, EPROTO, "opened twice") : registry_new(&q->spec, &s->registry, err);
+		return open_registry(s, q, fd, err);
 	r = perform(s, q, fd, &done, &e);
 	if (r < 0) {
 		done.code = -r;

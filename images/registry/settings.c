@@ -8,19 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
-#include "runtime/base/json_field.h"
 #include "images/ref.h"
 #include "images/registry/client.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/cleanup.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/json_field.h"
 #include "runtime/base/log.h"
 #include "runtime/base/parse.h"
 #include "runtime/base/text.h"
 
-enum { AUTH_FILE_MAX_BYTES = 1 << 20, TIMEOUT_DEFAULT_S = 30 };
+enum { AUTH_FILE_MAX_BYTES = 1 << 20, CA_FILE_MAX_BYTES = 4 << 20, TIMEOUT_DEFAULT_S = 30 };
 
 /* ---- hosts ---------------------------------------------------------------------------------------------------- */
 
@@ -255,12 +256,41 @@ static int read_way(struct registry_spec *s, struct error *err)
 {
 	static const char *const proxy[] = { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY" };
 	static const char *const no_proxy[] = { "no_proxy", "NO_PROXY" };
-	static const char *const ca[] = { "SSL_CERT_FILE" };
+	static const char *const ca[] = { "CUBIT_REGISTRY_CA", "SSL_CERT_FILE" };
+	const char *more = getenv(ca[0]);
 	int r = take_env(proxy, 4, s->proxy, sizeof(s->proxy), err);
+
+	s->is_ca_only = !(more && *more);
 
 	if (r == 0)
 		r = take_env(no_proxy, 2, s->no_proxy, sizeof(s->no_proxy), err);
-	return r < 0 ? r : take_env(ca, 1, s->ca_file, sizeof(s->ca_file), err);
+	return r < 0 ? r : take_env(ca, 2, s->ca_file, sizeof(s->ca_file), err);
+}
+
+int registry_open_ca(const struct registry_spec *s, int *ret_fd, struct error *err)
+{
+	cleanup_buf struct buf text = BUF_INIT;
+	cleanup_fd int fd = -1;
+	struct stat st;
+	int r = 0;
+
+	*ret_fd = -1;
+	if (!s->ca_file[0])
+		return 0;
+	fd = open(s->ca_file, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_errno(err, errno, "certificates in '%s'", s->ca_file);
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, EINVAL, "certificates in '%s': it is not a file", s->ca_file);
+	r = fd_read_all(fd, CA_FILE_MAX_BYTES, &text, err);
+	if (r == 0 && !strstr(buf_str(&text), "-----BEGIN "))
+		r = error_set(err, EINVAL, "there is no PEM certificate in it");
+	if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
+		r = error_errno(err, errno, "rewind");
+	if (r < 0)
+		return error_wrap(err, "certificates in '%s'", s->ca_file), r;
+	*ret_fd = fd_take(&fd);
+	return 0;
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------------------ */

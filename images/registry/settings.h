@@ -5,9 +5,11 @@
  *   CUBIT_INSECURE_REGISTRIES   HOST,...         spoken to without TLS, as loopback hosts are
  *   CUBIT_REGISTRY_AUTH_FILE    credentials, in the form of Docker's config.json; else ~/.docker/config.json
  *   CUBIT_REGISTRY_TIMEOUT_S    to connect, and without progress; 30
+ *   CUBIT_REGISTRY_CA           FILE of PEM certificates that may vouch for a registry, besides the system's
  *   https_proxy, no_proxy       as curl(1) reads them; SSL_CERT_FILE: other certificates than the system's
  *
- * Runs in: the privileged side, which reads the file; the worker receives the one pair that it needs.
+ * Runs in: the privileged side, which reads the files; the worker receives the one pair that it needs, and the
+ * certificates.
  */
 #pragma once
 
@@ -20,6 +22,12 @@ struct registry_spec;
 
 /* Everything a session needs. 0, or -EINVAL / -EBADMSG naming the variable or the file. */
 int registry_settings(const struct image_ref *ref, bool is_push, struct registry_spec *ret, struct error *err);
+
+/*
+ * The file of certificates that s->ca_file names, checked to hold some, to be read from 0. *ret_fd owned; -1 when none
+ * is named. 0, or -errno with the file named.
+ */
+int registry_open_ca(const struct registry_spec *s, int *ret_fd, struct error *err);
 
 /* Is this host[:port] on this machine? Pure. */
 bool registry_host_is_loopback(const char *host);

@@ -53,7 +53,8 @@ int unpack_send(int sock, const struct unpack_message *m, const int *fds, size_t
 	frame_begin(&w, memory, sizeof(memory), &h);
 	switch (m->type) {
 	case UNPACK_START:
-		each_budget_field(&copy.start, put, &w);
+		each_budget_field(&copy.start.budget, put, &w);
+		frame_put_u8(&w, copy.start.skip_compressed);
 		break;
 	case UNPACK_PROGRESS:
 		frame_put_u64(&w, m->progress.in_bytes);
@@ -74,12 +75,12 @@ int unpack_send(int sock, const struct unpack_message *m, const int *fds, size_t
 	return frame_send(sock, &w, fds, n_fds, flags, err);
 }
 
-static int get_digest(struct frame_reader *r, struct digest *ret, struct error *err)
+static int get_digest(struct frame_reader *r, bool may_be_empty, struct digest *ret, struct error *err)
 {
 	char text[DIGEST_TEXT_BYTES];
 
 	frame_get_str(r, text, sizeof(text));
-	return digest_parse(text, ret, err);
+	return may_be_empty && !text[0] ? 0 : digest_parse(text, ret, err);
 }
 
 int unpack_decode(const void *data, size_t size, struct unpack_message *ret, struct error *err)
@@ -95,7 +96,8 @@ int unpack_decode(const void *data, size_t size, struct unpack_message *ret, str
 	m.type = h.type;
 	switch (h.type) {
 	case UNPACK_START:
-		each_budget_field(&m.start, get, &f);
+		each_budget_field(&m.start.budget, get, &f);
+		m.start.skip_compressed = frame_get_u8(&f);
 		break;
 	case UNPACK_PROGRESS:
 		m.progress.in_bytes = frame_get_u64(&f);
@@ -104,9 +106,9 @@ int unpack_decode(const void *data, size_t size, struct unpack_message *ret, str
 	case UNPACK_OPAQUE:
 		break;
 	case UNPACK_DONE:
-		r = get_digest(&f, &m.done.diff_id, err);
+		r = get_digest(&f, false, &m.done.diff_id, err);
 		if (r == 0)
-			r = get_digest(&f, &m.done.compressed, err);
+			r = get_digest(&f, true, &m.done.compressed, err);
 		each_result_field(&m.done, get, &f);
 		break;
 	case UNPACK_FAILED:

@@ -1,7 +1,7 @@
 /*
  * What parent and unpack worker say to each other, over a SOCK_SEQPACKET pair, in frames (runtime/base/frame.h).
  *
- *   parent -> worker   START     budgets; once, first
+ *   parent -> worker   START     budgets, u8 skip_compressed; once, first
  *   worker -> parent   PROGRESS  u64 compressed bytes read, u64 entries; now and then, may be lost
  *                      OPAQUE    with 1 to 16 directories as descriptors: give them trusted.overlay.opaque. Setting that
  *                                needs CAP_SYS_ADMIN, which the worker must not have; the parent checks that each is a
@@ -33,7 +33,10 @@ enum { UNPACK_PROTO_VERSION = 1, UNPACK_MESSAGE_BYTES = 2048, UNPACK_FDS_MAX = 1
 struct unpack_message {
 	enum unpack_message_type type;
 	union {
-		struct unpack_budget start;
+		struct {
+			struct unpack_budget budget;
+			bool skip_compressed;
+		} start;
 		struct {
 			uint64_t in_bytes, entries;
 		} progress;

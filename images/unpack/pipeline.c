@@ -33,7 +33,9 @@ struct pipeline {
 	struct inflater *inflater; /* made when the first bytes are there */
 
 	pthread_mutex_t lock;
-	pthread_cond_t changed; /* a block was freed or queued, or a flag below was set */
+	/* What each thread waits for: a block in its queue, or a flag below. One waiter each, so nobody is woken for nothing. */
+	pthread_cond_t is_unused, is_to_hash, is_to_caller;
+	pthread_cond_t is_started; /* n_started, may_go: before the work begins */
 	struct block blocks[BLOCKS];
 	struct queue unused, to_hash, to_caller;
 	unsigned n_started;
@@ -70,10 +72,19 @@ static void release(struct pipeline *p, struct block *b)
 	if (!b)
 		return;
 	pthread_mutex_lock(&p->lock);
-	if (--b->n_refs == 0)
+	if (--b->n_refs == 0) {
 		put(&p->unused, b);
-	pthread_cond_broadcast(&p->changed);
+		pthread_cond_signal(&p->is_unused);
+	}
 	pthread_mutex_unlock(&p->lock);
+}
+
+/* A flag was set that ends every wait. */
+static void wake_all(struct pipeline *p)
+{
+	pthread_cond_signal(&p->is_unused);
+	pthread_cond_signal(&p->is_to_hash);
+	pthread_cond_signal(&p->is_to_caller);
 }
 
 static void fail(struct pipeline *p, const struct error *err)
@@ -81,7 +92,7 @@ static void fail(struct pipeline *p, const struct error *err)
 	pthread_mutex_lock(&p->lock);
 	if (p->failure.code == 0)
 		p->failure = *err;
-	pthread_cond_broadcast(&p->changed);
+	wake_all(p);
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -92,7 +103,7 @@ static struct block *take_unused(struct pipeline *p)
 
 	pthread_mutex_lock(&p->lock);
 	while (!(b = get(&p->unused)) && p->failure.code == 0)
-		pthread_cond_wait(&p->changed, &p->lock);
+		pthread_cond_wait(&p->is_unused, &p->lock);
 	if (b)
 		b->n_refs = 1;
 	pthread_mutex_unlock(&p->lock);
@@ -106,9 +117,11 @@ static void publish(struct pipeline *p, struct block *b, bool is_input)
 	b->is_input = is_input;
 	b->n_refs += is_input ? 1 : 2;
 	put(&p->to_hash, b);
-	if (!is_input)
+	pthread_cond_signal(&p->is_to_hash);
+	if (!is_input) {
 		put(&p->to_caller, b);
-	pthread_cond_broadcast(&p->changed);
+		pthread_cond_signal(&p->is_to_caller);
+	}
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -116,9 +129,9 @@ static void wait_for_go(struct pipeline *p)
 {
 	pthread_mutex_lock(&p->lock);
 	p->n_started++;
-	pthread_cond_broadcast(&p->changed);
+	pthread_cond_broadcast(&p->is_started);
 	while (!p->may_go)
-		pthread_cond_wait(&p->changed, &p->lock);
+		pthread_cond_wait(&p->is_started, &p->lock);
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -206,7 +219,8 @@ static int inflate_all(struct pipeline *p, struct error *err)
 			return inflater_end(p->inflater, err);
 		}
 		if (r == 0) {
-			publish(p, in, true);
+			if (p->in_hash)
+				publish(p, in, true);
 			r = inflate_block(p, in, err);
 		}
 		release(p, in);
@@ -227,21 +241,21 @@ static void *inflate_thread(void *arg)
 	}
 	pthread_mutex_lock(&p->lock);
 	p->is_input_over = true;
-	pthread_cond_broadcast(&p->changed);
+	wake_all(p);
 	pthread_mutex_unlock(&p->lock);
 	return NULL;
 }
 
 /* ---- hash ---- */
 
-/* The next block of a queue; NULL at the end or after a failure. */
-static struct block *take_from(struct pipeline *p, struct queue *q)
+/* The next block of a queue, which is_filled tells of; NULL at the end or after a failure. */
+static struct block *take_from(struct pipeline *p, struct queue *q, pthread_cond_t *is_filled)
 {
 	struct block *b;
 
 	pthread_mutex_lock(&p->lock);
 	while (!(b = get(q)) && !p->is_input_over && p->failure.code == 0)
-		pthread_cond_wait(&p->changed, &p->lock);
+		pthread_cond_wait(is_filled, &p->lock);
 	pthread_mutex_unlock(&p->lock);
 	return b;
 }
@@ -252,7 +266,7 @@ static void *hash_thread(void *arg)
 	struct block *b;
 
 	wait_for_go(p);
-	while ((b = take_from(p, &p->to_hash))) {
+	while ((b = take_from(p, &p->to_hash, &p->is_to_hash))) {
 		digest_hasher_add(b->is_input ? p->in_hash : p->out_hash, b->data, b->size);
 		release(p, b);
 	}
@@ -269,11 +283,14 @@ int pipeline_new(int fd, const struct pipeline_limits *limits, struct pipeline *
 	if (p) {
 		p->fd = fd;
 		p->limits = *limits;
-		p->in_hash = digest_hasher_new();
+		p->in_hash = limits->skip_compressed ? NULL : digest_hasher_new();
 		p->out_hash = digest_hasher_new();
-		is_made = p->in_hash && p->out_hash;
+		is_made = (p->in_hash || limits->skip_compressed) && p->out_hash;
 		(void)pthread_mutex_init(&p->lock, NULL); /* cannot fail on Linux, neither can the next */
-		(void)pthread_cond_init(&p->changed, NULL);
+		(void)pthread_cond_init(&p->is_unused, NULL);
+		(void)pthread_cond_init(&p->is_to_hash, NULL);
+		(void)pthread_cond_init(&p->is_to_caller, NULL);
+		(void)pthread_cond_init(&p->is_started, NULL);
 		for (size_t i = 0; is_made && i < BLOCKS; i++) {
 			p->blocks[i].data = malloc(BLOCK_BYTES);
 			is_made = p->blocks[i].data != NULL;
@@ -300,7 +317,7 @@ int pipeline_start(struct pipeline *p, struct error *err)
 	}
 	pthread_mutex_lock(&p->lock);
 	while (p->n_started < THREADS)
-		pthread_cond_wait(&p->changed, &p->lock);
+		pthread_cond_wait(&p->is_started, &p->lock);
 	pthread_mutex_unlock(&p->lock);
 	return 0;
 }
@@ -309,7 +326,7 @@ void pipeline_go(struct pipeline *p)
 {
 	pthread_mutex_lock(&p->lock);
 	p->may_go = true;
-	pthread_cond_broadcast(&p->changed);
+	pthread_cond_broadcast(&p->is_started);
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -330,7 +347,7 @@ int pipeline_fill(void *arg, const uint8_t **data, size_t *size, struct error *e
 	struct pipeline *p = arg;
 
 	release(p, p->current);
-	p->current = take_from(p, &p->to_caller);
+	p->current = take_from(p, &p->to_caller, &p->is_to_caller);
 	if (!p->current)
 		return report_failure(p, err);
 	*data = p->current->data;
@@ -356,7 +373,9 @@ int pipeline_finish(struct pipeline *p, struct pipeline_result *ret, struct erro
 		return r;
 	for (size_t i = 0; i < THREADS; i++)
 		(void)pthread_join(p->threads[i], NULL); /* ours and joinable */
-	digest_hasher_end(p->in_hash, &ret->compressed);
+	ret->compressed.text[0] = '\0';
+	if (p->in_hash)
+		digest_hasher_end(p->in_hash, &ret->compressed);
 	digest_hasher_end(p->out_hash, &ret->diff_id);
 	ret->in_bytes = pipeline_in_bytes(p);
 	ret->out_bytes = p->out_bytes;

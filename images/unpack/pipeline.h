@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,10 +26,11 @@ struct pipeline_limits {
 	uint64_t in_bytes, out_bytes;
 	uint64_t ratio;       /* out may be this many times in, once it is above ratio_floor */
 	uint64_t ratio_floor;
+	bool skip_compressed; /* the digest of what comes in is not wanted */
 };
 
 struct pipeline_result {
-	struct digest compressed, diff_id;
+	struct digest compressed, diff_id; /* compressed: empty when it was not wanted */
 	uint64_t in_bytes, out_bytes;
 	enum inflate_format format;
 };

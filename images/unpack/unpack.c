@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -148,31 +149,74 @@ static int compare(const struct digest *want, const struct digest *got, const ch
 	return error_set(err, EBADMSG, "the %s is %s, not %s as it should be", what, got->text, want->text);
 }
 
-int unpack_layer(const struct unpack_spec *spec, struct unpack_result *ret, struct error *err)
-{
-	struct worker w = { -1, -1, 0 };
-	struct unpack_message start = { .type = UNPACK_START };
-	struct unpack_result result;
-	const int fds[] = { spec->input_fd, spec->dir_fd };
-	int r = worker_spawn(spec->worker, "unpack", fds, 2, &w, err);
+/* ---- the whole ---- */
 
-	if (r < 0)
+struct unpack_job {
+	struct unpack_spec spec;
+	struct worker worker;
+	uint64_t wall_ms;
+};
+
+void unpack_cancel(struct unpack_job *j)
+{
+	if (!j)
+		return;
+	worker_end(&j->worker, NULL);
+	free(j);
+}
+
+int unpack_begin(const struct unpack_spec *spec, struct unpack_job **ret, struct error *err)
+{
+	struct unpack_message start = { .type = UNPACK_START };
+	const int fds[] = { spec->input_fd, spec->dir_fd };
+	struct unpack_job *j = calloc(1, sizeof(*j));
+	int r;
+
+	if (!j)
+		return error_set(err, ENOMEM, "out of memory");
+	j->spec = *spec;
+	j->worker = (struct worker){ -1, -1, 0 };
+	r = worker_spawn(spec->worker, "unpack", fds, 2, &j->worker, err);
+	if (r < 0) {
+		free(j);
 		return r;
-	memset(&result, 0, sizeof(result));
-	complete(&spec->budget, &start.start);
-	r = unpack_send(w.control, &start, NULL, 0, 0, err);
-	if (r == -EPIPE) { /* dead already: serving will find out of what */
-		error_clear(err);
-		r = 0;
 	}
+	complete(&spec->budget, &start.start.budget);
+	start.start.skip_compressed = spec->skip_compressed && !spec->compressed;
+	j->wall_ms = start.start.budget.wall_ms;
+	r = unpack_send(j->worker.control, &start, NULL, 0, 0, err);
+	if (r < 0 && r != -EPIPE) {
+		unpack_cancel(j);
+		return r;
+	}
+	if (r == -EPIPE) /* dead already: serving will find out of what */
+		error_clear(err);
+	*ret = j;
+	return 0;
+}
+
+int unpack_end(struct unpack_job *j, struct unpack_result *ret, struct error *err)
+{
+	const struct unpack_spec spec = j->spec;
+	struct unpack_result result;
+	int r;
+
+	memset(&result, 0, sizeof(result));
+	r = serve_all(&spec, &j->worker, j->wall_ms, &result, err);
+	unpack_cancel(j);
 	if (r == 0)
-		r = serve_all(spec, &w, start.start.wall_ms, &result, err);
-	worker_end(&w, NULL);
+		r = compare(spec.compressed, &result.compressed, "digest of the layer", err);
 	if (r == 0)
-		r = compare(spec->compressed, &result.compressed, "digest of the layer", err);
-	if (r == 0)
-		r = compare(spec->diff_id, &result.diff_id, "diff id of the layer", err);
+		r = compare(spec.diff_id, &result.diff_id, "diff id of the layer", err);
 	if (r == 0)
 		*ret = result;
 	return r;
+}
+
+int unpack_layer(const struct unpack_spec *spec, struct unpack_result *ret, struct error *err)
+{
+	struct unpack_job *j = NULL;
+	int r = unpack_begin(spec, &j, err);
+
+	return r < 0 ? r : unpack_end(j, ret, err);
 }

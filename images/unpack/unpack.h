@@ -3,10 +3,12 @@
  * seccomp filter, resource limits. gzip, zstd or plain tar, told by its first bytes. What it makes of an archive is
  * written in images/unpack/writer.h, how it reads one in tar.h.
  *
- * Runs in: monitor, the cubit command (root). Blocks until the worker is done: seconds for large layers.
+ * Runs in: monitor, the cubit command (root). unpack_layer and unpack_end block until the worker is done: seconds for
+ * large layers.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +42,7 @@ struct unpack_spec {
 	uint64_t total_bytes; /* for progress only */
 	struct unpack_budget budget;
 	const struct digest *compressed, *diff_id; /* what they must be; NULL: not known, look at the result */
+	bool skip_compressed; /* its digest was verified before, and need not be computed: a sixth of the work */
 	int cancel_fd;      /* borrowed; readable means stop. 0: none (descriptor 0 cannot be used for this) */
 	void (*progress)(const struct unpack_progress *p, void *arg); /* NULL: not wanted; about ten a second */
 	void *progress_arg;
@@ -47,7 +50,7 @@ struct unpack_spec {
 
 struct unpack_result {
 	struct digest diff_id;    /* of the uncompressed stream, to its very end */
-	struct digest compressed; /* of what was read */
+	struct digest compressed; /* of what was read; empty with skip_compressed */
 	uint64_t in_bytes, out_bytes, file_bytes;
 	uint64_t entries, parents; /* in the archive; made because it left them out */
 	uint64_t xattrs_dropped;
@@ -61,3 +64,13 @@ struct unpack_result {
  * After a failure the directory holds rubbish: the caller gives it up (store_layer_abandon).
  */
 int unpack_layer(const struct unpack_spec *spec, struct unpack_result *ret, struct error *err);
+
+/*
+ * The same in two parts, so that there is something else to do, or another layer, while the worker works. Until unpack_end
+ * nobody listens to it: progress gets lost, and it waits at its end. input_fd
+ * is borrowed only until unpack_begin returns, everything else in spec until the end.
+ */
+struct unpack_job; /* opaque */
+int unpack_begin(const struct unpack_spec *spec, struct unpack_job **ret, struct error *err);
+int unpack_end(struct unpack_job *j, struct unpack_result *ret, struct error *err); /* frees j */
+void unpack_cancel(struct unpack_job *j);                                           /* kills the worker, frees j; NULL is nothing */

@@ -29,6 +29,7 @@ enum { PROGRESS_MS = 100, SECONDS_OF_CPU_PER_S = 3 /* threads */ };
 struct job {
 	int control, input, root;
 	struct unpack_budget budget;
+	bool skip_compressed;
 	struct pipeline *pipeline;
 	struct tar_reader *tar;
 	struct writer *writer;
@@ -71,7 +72,8 @@ static int receive_start(struct job *j, struct error *err)
 	int r = unpack_receive(j->control, &m, NULL, &n_fds, err);
 
 	if (r == 1 && m.type == UNPACK_START) {
-		j->budget = m.start;
+		j->budget = m.start.budget;
+		j->skip_compressed = m.start.skip_compressed;
 		j->deadline_ns = clock_deadline_ns(j->budget.wall_ms * NS_PER_MS);
 		return 0;
 	}
@@ -81,7 +83,7 @@ static int receive_start(struct job *j, struct error *err)
 static int prepare(struct job *j, struct error *err)
 {
 	const struct unpack_budget *b = &j->budget;
-	const struct pipeline_limits p = { b->in_bytes, b->out_bytes, b->ratio, b->ratio_floor };
+	const struct pipeline_limits p = { b->in_bytes, b->out_bytes, b->ratio, b->ratio_floor, j->skip_compressed };
 	const struct tar_limits t = { (size_t)b->path_bytes, (size_t)b->xattr_entry };
 	const struct writer_limits w = { b->out_bytes, b->entries, b->xattr_bytes, (size_t)b->path_bytes };
 	const struct confine_limits c = { b->out_bytes, b->memory_bytes, b->wall_ms / 1000 * SECONDS_OF_CPU_PER_S + 10 };

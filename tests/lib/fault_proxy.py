@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Stands before a registry and spoils what it says, in one way at a time.
 
-usage: fault_proxy.py REGISTRY_PORT DIR USER:PASSWORD
+usage: fault_proxy.py REGISTRY_PORT DIR USER:PASSWORD [CERTIFICATE KEY]
 
 Writes DIR/port (where it listens) and DIR/other_port (a second port of the same host, the target of redirects,
 which has the credentials itself, as a store of blobs with signed addresses does) when it is ready. DIR/fault holds the fault's name, read for each request; DIR/log gets a line a request:
@@ -12,6 +12,7 @@ import gzip
 import http.client
 import http.server
 import os
+import ssl
 import sys
 import threading
 import time
@@ -84,6 +85,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(307, [("Location", self.path)], b"")
         if name == "redirect" and is_blob and self.server.server_port == ports[0]:
             return self.answer(307, [("Location", f"http://127.0.0.1:{ports[1]}{self.path}")], b"")
+        if name == "redirecttls" and is_blob and self.server.server_port == ports[0]:
+            return self.answer(307, [("Location", f"https://127.0.0.1:{ports[0]}{self.path}?again")], b"")
         if name == "huge" and is_manifest:
             return self.answer(200, [("Content-Type", "application/vnd.oci.image.manifest.v1+json")], b" " * (5 << 20))
         status, headers, body, length = self.ask()
@@ -128,6 +131,10 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 servers = [Server(("127.0.0.1", 0), Handler) for _ in range(2)]
+if len(sys.argv) > 5:  # TLS on the first port; the second stays plain
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[4], sys.argv[5])
+    servers[0].socket = context.wrap_socket(servers[0].socket, server_side=True, do_handshake_on_connect=False)
 ports = [s.server_port for s in servers]
 threading.Thread(target=servers[1].serve_forever, daemon=True).start()
 for name, port in zip(("other_port", "port"), reversed(ports)):

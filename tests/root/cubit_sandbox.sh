@@ -99,8 +99,10 @@ while IFS='|' read -r words message; do
 done <<E2
 --nosuch|unknown option '--nosuch'
 --rootfs|--rootfs needs a value
--- /bin/true|--rootfs or --layer is missing
+-- /bin/true|--rootfs, --layer or --image is missing
 --rootfs $rootfs|the program is missing
+--image x --layer / -- /x|--image excludes --rootfs and --layer
+--rootfs / --store /x -- /x|--store has no meaning without --image
 --rootfs $rootfs --memory 64Q -- /x|--memory: '64Q' is not a size
 --rootfs $rootfs --wall 5 -- /x|--wall: '5' is not a time
 --rootfs $rootfs --root=yes -- /x|--root takes no value

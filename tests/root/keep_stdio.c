@@ -1,6 +1,6 @@
 /*
- * A job whose front dies goes on: who holds a duplicate of its socket is told everything again. When nobody holds it any
- * more, the job ends.
+ * A job whose front dies goes on: who holds a duplicate of its socket is told everything again. When nobody holds it
+ * any more, the job ends.
  *
  * # timeout: 60
  */

@@ -2,7 +2,7 @@
  * unpack_layer and the store as a program, for the scripts beside this file, and on its own a few promises of its own.
  *
  *   unpack                         TAP
- *   unpack ARCHIVE DIRECTORY [BUDGET=N ...]   unpack; prints the result, or the message on stderr with status 1
+ *   unpack ARCHIVE DIRECTORY [BUDGET=N | skip_compressed ...]   unpack; prints the result, or the message on stderr with status 1
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -40,7 +40,9 @@ static int run(int argc, char **argv)
 	spec.dir_fd = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	for (int i = 3; i < argc; i++)
 		for (size_t b = 0; b < sizeof(budgets) / sizeof(budgets[0]); b++)
-			if (strncmp(argv[i], budgets[b].name, strlen(budgets[b].name)) == 0)
+			if (strcmp(argv[i], "skip_compressed") == 0)
+				spec.skip_compressed = true;
+			else if (strncmp(argv[i], budgets[b].name, strlen(budgets[b].name)) == 0)
 				*budgets[b].field = strtoull(argv[i] + strlen(budgets[b].name), NULL, 10);
 	if (unpack_layer(&spec, &r, &err) < 0) {
 		fprintf(stderr, "%d %s\n", err.code, err.text);

@@ -2,15 +2,18 @@
 #include "images/registry/settings.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "images/ref.h"
 #include "images/registry/client_impl.h"
 #include "images/registry/proto.h"
 #include "runtime/base/cleanup.h"
 #include "runtime/base/error.h"
+#include "runtime/base/fd.h"
 #include "runtime/base/frame.h"
 #include "tests/tap.h"
 
@@ -81,6 +84,42 @@ static void test_mirrors(void)
 	(void)unsetenv("CUBIT_REGISTRY_TIMEOUT_S");
 }
 
+static void test_certificates(void)
+{
+	static const char text[] = "some words\n-----BEGIN CERTIFICATE-----\n";
+	static struct registry_spec s;
+	struct error err = ERROR_INIT;
+	struct image_ref ref;
+	char path[] = "/tmp/cubit-ca.XXXXXX", piece[16];
+	cleanup_fd int file = mkostemp(path, O_CLOEXEC), got = -1;
+
+	need(file >= 0 && image_ref_parse("python", &ref, &err) == 0, "a file and a reference");
+	(void)unsetenv("SSL_CERT_FILE");
+	(void)unsetenv("CUBIT_REGISTRY_CA");
+	need(registry_settings(&ref, false, &s, &err) == 0, "settings");
+	ok(registry_open_ca(&s, &got, &err) == 0 && got == -1, "without a setting, the system's certificates");
+	(void)setenv("SSL_CERT_FILE", path, 1);
+	ok(registry_settings(&ref, false, &s, &err) == 0 && s.is_ca_only, "SSL_CERT_FILE stands instead of them");
+	(void)setenv("CUBIT_REGISTRY_CA", path, 1);
+	(void)setenv("SSL_CERT_FILE", "/none", 1);
+	ok(registry_settings(&ref, false, &s, &err) == 0 && !s.is_ca_only, "CUBIT_REGISTRY_CA besides them, and goes first");
+	ok(registry_open_ca(&s, &got, &err) == -EINVAL, "a file without a certificate is refused");
+	has_str(err.text, "there is no PEM certificate in it", "in words");
+	need(write(file, text, sizeof(text) - 1) == sizeof(text) - 1, "something that looks like one is written");
+	ok(registry_open_ca(&s, &got, &err) == 0 && read(got, piece, sizeof(piece)) == sizeof(piece) && piece[0] == 's',
+	   "a file with one is opened at its beginning");
+	(void)unlink(path);
+	fd_close(&got);
+	error_clear(&err);
+	ok(registry_open_ca(&s, &got, &err) == -ENOENT && strstr(err.text, path), "one that is gone is named");
+	(void)setenv("CUBIT_REGISTRY_CA", "/dev/null", 1);
+	error_clear(&err);
+	ok(registry_settings(&ref, false, &s, &err) == 0 && registry_open_ca(&s, &got, &err) == -EINVAL,
+	   "what is not a file is refused");
+	(void)unsetenv("CUBIT_REGISTRY_CA");
+	(void)unsetenv("SSL_CERT_FILE");
+}
+
 /* What *ret held before is freed. */
 static int token(const char *text, char **ret, uint64_t *seconds)
 {
@@ -137,6 +176,7 @@ int main(void)
 	test_credentials();
 	test_hosts();
 	test_mirrors();
+	test_certificates();
 	test_tokens();
 	test_messages();
 	return done_testing();

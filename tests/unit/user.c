@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "runtime/base/buf.h"
@@ -81,7 +82,8 @@ static void test_resolve(void)
 		   "user '%s' is %u:%u", good[i].spec, good[i].uid, good[i].gid);
 		is_str(u.home, good[i].home, "with home '%s'", good[i].home);
 	}
-	is_int(image_user_resolve("x", large, sizeof(large), "", 0, &u, &err), -EFBIG, "a passwd above 1 MiB is refused");
+	is_int(image_user_resolve("x", large, sizeof(large), "", 0, &u, &err), -EFBIG,
+	       "a passwd above 1 MiB is refused");
 	has_str(err.text, "/etc/passwd is larger", "with the file named");
 }
 
@@ -152,7 +154,8 @@ static void test_layers(void)
 	ok(read_it(fds, 2, &out, &err) == 0, "a file of the lower layer is read");
 	is_str(buf_str(&out), "low", "when the upper one has none");
 	fds[1] = open_dir("link");
-	ok(read_it(fds, 2, &out, &err) <= 0 && out.size != strlen("host secret"), "a link never leads out of its layer");
+	ok(read_it(fds, 2, &out, &err) <= 0 && out.size != strlen("host secret"),
+	   "a link never leads out of its layer");
 	fds[1] = open_dir("fifo");
 	ok(read_it(fds, 2, &out, &err) == -EBADMSG, "a fifo is refused, and nobody waits for it");
 	has_str(err.text, "not a regular file", "in words");
@@ -161,9 +164,103 @@ static void test_layers(void)
 	ok(read_it(fds, 1, &out, &err) == -EFBIG, "a file above the bound is refused");
 }
 
+/* What stands in the way in an upper layer, and what is then seen of etc/passwd in the lower one. */
+enum upper {
+	NOTHING,
+	WHITEOUT_FILE,
+	WHITEOUT_DIR,
+	OPAQUE,
+	OPAQUE_AND_FILE,
+	NOT_OPAQUE,
+	FILE_FOR_DIR,
+	LINK_ASTRAY,
+	DIR_ASTRAY,
+	LINK_INSIDE,
+	UPPER_FILE
+};
+
+static void make_upper(const char *layer, enum upper how)
+{
+	char etc[5000], file[5100];
+
+	make_dir(layer);
+	(void)snprintf(etc, sizeof(etc), "%s/%s/etc", dir, layer);
+	(void)snprintf(file, sizeof(file), "%s/passwd", etc);
+	if (how == WHITEOUT_DIR)
+		need(mknod(etc, S_IFCHR, 0) == 0, "a whiteout");
+	else if (how == FILE_FOR_DIR)
+		need(close(open(etc, O_WRONLY | O_CREAT | O_CLOEXEC, 0644)) == 0, "a file");
+	else if (how == DIR_ASTRAY)
+		need(symlink("usr/etc", etc) == 0, "a link to nothing");
+	else if (how != NOTHING)
+		need(mkdir(etc, 0755) == 0, "a directory");
+	if (how == WHITEOUT_FILE)
+		need(mknod(file, S_IFCHR, 0) == 0, "a whiteout");
+	if (how == OPAQUE || how == OPAQUE_AND_FILE)
+		need(setxattr(etc, "user.overlay.opaque", "y", 1, 0) == 0, "an opaque directory");
+	if (how == NOT_OPAQUE)
+		need(setxattr(etc, "user.overlay.opaque", "x", 1, 0) == 0, "a directory with another mark");
+	if (how == LINK_ASTRAY)
+		need(symlink("/usr/etc/passwd", file) == 0, "a link to nothing");
+	if (how == LINK_INSIDE) {
+		need(symlink("/etc/accounts", file) == 0, "a link");
+		(void)snprintf(file, sizeof(file), "%s/etc/accounts", layer);
+		put(file, "upper");
+	}
+	if (how == UPPER_FILE || how == OPAQUE_AND_FILE) {
+		(void)snprintf(file, sizeof(file), "%s/etc/passwd", layer);
+		put(file, "upper");
+	}
+}
+
+static void test_whiteouts(void)
+{
+	static const struct {
+		enum upper middle, top;
+		const char *want, *title;
+	} rows[] = {
+		{ NOTHING, NOTHING, "lowest", "a layer without the directory hides nothing" },
+		{ WHITEOUT_FILE, NOTHING, "", "a whiteout hides the file in the layer below" },
+		{ NOTHING, WHITEOUT_FILE, "", "also two layers below" },
+		{ WHITEOUT_DIR, NOTHING, "", "a whiteout of its directory does as well" },
+		{ OPAQUE, NOTHING, "", "and an opaque directory" },
+		{ NOT_OPAQUE, NOTHING, "lowest", "which a directory of another mark is not" },
+		{ OPAQUE_AND_FILE, NOTHING, "upper", "what the opaque directory has itself is seen" },
+		{ FILE_FOR_DIR, NOTHING, "", "a file in the place of the directory hides it" },
+		{ WHITEOUT_FILE, UPPER_FILE, "upper", "what is deleted and made again is seen" },
+		{ UPPER_FILE, WHITEOUT_FILE, "", "what is made and deleted again is not" },
+		{ LINK_INSIDE, NOTHING, "upper", "a link within the layer is followed" },
+		{ LINK_ASTRAY, NOTHING, "", "one to elsewhere hides the file, and is not" },
+		{ DIR_ASTRAY, NOTHING, "", "nor is one in the place of the directory" },
+	};
+	cleanup_buf struct buf out = BUF_INIT;
+	struct error err = ERROR_INIT;
+
+	make_dir("lowest");
+	make_dir("lowest/etc");
+	put("lowest/etc/passwd", "lowest");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char middle[32], top[32];
+		int fds[3], r;
+
+		(void)snprintf(middle, sizeof(middle), "middle%zu", i);
+		(void)snprintf(top, sizeof(top), "top%zu", i);
+		make_upper(middle, rows[i].middle);
+		make_upper(top, rows[i].top);
+		fds[0] = open_dir("lowest");
+		fds[1] = open_dir(middle);
+		fds[2] = open_dir(top);
+		r = read_it(fds, 3, &out, &err);
+		is_str(r < 0 ? err.text : buf_str(&out), rows[i].want, "%s", rows[i].title);
+		for (size_t k = 0; k < 3; k++)
+			(void)close(fds[k]);
+	}
+}
+
 int main(void)
 {
 	test_resolve();
 	test_layers();
+	test_whiteouts();
 	return done_testing();
 }

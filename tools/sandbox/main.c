@@ -40,6 +40,7 @@
 #include "runtime/base/parse.h"
 #include "runtime/rootfs/disk.h"
 #include "runtime/netns.h"
+#include "tools/sandbox/image.h"
 #include "tools/sandbox/options.h"
 #include "tools/sandbox/report.h"
 
@@ -60,6 +61,7 @@ struct session {
 	struct sandbox_host *host;
 	struct policy_filter *filter;
 	int layer_fds[OPTION_LAYERS_MAX];
+	struct used_image image;
 	int disk_fd, input_fd;
 	int nets[NET_POOL];
 	size_t n_nets;
@@ -123,6 +125,9 @@ static int open_files(struct session *s, struct error *err)
 		r = open_dir(s->o.layers[i], &s->layer_fds[i], err);
 	s->o.spec.layers = s->layer_fds;
 	s->o.spec.n_layers = s->o.n_layers;
+	if (r == 0 && s->o.image)
+		r = used_image_open(&s->o, &s->image, err);
+	options_complete(&s->o);
 	if (r == 0 && s->o.disk_dir) {
 		r = open_disk(s, err);
 	}
@@ -206,6 +211,7 @@ static void session_close(struct session *s)
 {
 	for (size_t i = 0; i < s->o.n_layers; i++)
 		fd_close(&s->layer_fds[i]);
+	used_image_close(&s->image);
 	while (s->n_nets > 0)
 		fd_close(&s->nets[--s->n_nets]);
 	fd_close(&s->disk_fd);
@@ -246,7 +252,7 @@ static int run_in(struct session *s, struct sandbox *sb, struct run_result *ret,
 	size_t n_rlimits = process_rlimits(&limits, rlimits);
 	const struct process_spec process = {
 		.argv = s->o.argv,
-		.env = s->o.env,
+		.env = s->o.run_env,
 		.cwd = s->o.cwd,
 		.uid = PROCESS_DEFAULT_ID,
 		.gid = PROCESS_DEFAULT_ID,

@@ -36,8 +36,11 @@ struct option {
 
 /* clang-format off */
 static const struct option table[] = {
-	{ "rootfs",      "DIR",   "root file system: a directory, used read-only as a layer; this or --layer is required", KIND_LAYER, 0, 0, ANY },
+	{ "rootfs",      "DIR",   "root file system: a directory, used read-only as a layer; this, --layer or --image is required", KIND_LAYER, 0, 0, ANY },
 	{ "layer",       "DIR",   "one more layer above those given before; may be repeated", KIND_LAYER, 0, 0, ANY },
+	{ "image",       "NAME",  "an image of the store: its layers, program, environment, working directory and user", KIND_TEXT, AT(image), ANY },
+	{ "store",       "DIR",   "where images are kept (default CUBIT_STATE/images)", KIND_TEXT, AT(store), ANY },
+	{ "entrypoint",  "PATH",  "instead of the image's entrypoint and command; '' for none", KIND_TEXT, AT(entrypoint), ANY },
 	{ "readonly",    NULL,    "no writable disk at all", KIND_FLAG, AT(is_readonly), ANY },
 	{ "disk-dir",    "DIR",   "keep what is written on a disk in DIR, of the size --disk (default: memory, lost at the end)", KIND_TEXT, AT(disk_dir), ANY },
 	{ "disk",        "BYTES", "bound on what is written (default 64M)", KIND_BYTES, AT(spec.disk.size_bytes), 64 << 10, 1ULL << 50 },
@@ -58,10 +61,10 @@ static const struct option table[] = {
 	{ "file-size",   "BYTES", "RLIMIT_FSIZE (default: the disk's bound alone)", KIND_BYTES, AT(file_bytes), ANY },
 	{ "policy",      "NAME",  "seccomp profile: a built-in name, or a path with a slash (default: default)", KIND_TEXT, AT(policy), ANY },
 	{ "root",        NULL,    "run as uid 0 inside, with Docker's short list of capabilities", KIND_FLAG, AT(is_root), ANY },
-	{ "uid",         "N",     "user id inside (default 1000)", KIND_NUMBER, AT(uid), 0, 65535 },
-	{ "gid",         "N",     "group id inside (default 1000)", KIND_NUMBER, AT(gid), 0, 65535 },
-	{ "cwd",         "DIR",   "working directory inside (default /work)", KIND_TEXT, AT(cwd), ANY },
-	{ "env",         "K=V",   "one environment variable; may be repeated (default: PATH, HOME, LANG)", KIND_ENV, 0, 0, ANY },
+	{ "uid",         "N",     "user id inside (default the image's, or 1000)", KIND_NUMBER, AT(uid), 0, 65535 },
+	{ "gid",         "N",     "group id inside (default the image's, or 1000)", KIND_NUMBER, AT(gid), 0, 65535 },
+	{ "cwd",         "DIR",   "working directory inside (default the image's, or /work)", KIND_TEXT, AT(cwd), ANY },
+	{ "env",         "K=V",   "one environment variable; may be repeated (default: PATH, HOME, LANG; the image's stay)", KIND_ENV, 0, 0, ANY },
 	{ "hostname",    "NAME",  "host name inside (default sandbox)", KIND_TEXT, AT(spec.hostname), ANY },
 	{ "stdin",       "FILE",  "standard input from a file; - is ours (default: none)", KIND_TEXT, AT(input), ANY },
 	{ "hold-stdin",  NULL,    "never close standard input", KIND_FLAG, AT(hold_stdin), ANY },
@@ -80,11 +83,13 @@ static const struct option table[] = {
 };
 /* clang-format on */
 
+enum { DEFAULT_ID = 1000 };
 enum { N_OPTIONS = sizeof(table) / sizeof(table[0]), HELP_COLUMN = 26 };
 
 static void print_help(void)
 {
-	printf("usage: cubit-sandbox --rootfs DIR [OPTION...] -- PROGRAM [ARGUMENT...]\n\n"
+	printf("usage: cubit-sandbox --rootfs DIR [OPTION...] -- PROGRAM [ARGUMENT...]\n"
+	       "       cubit-sandbox --image NAME [OPTION...] [-- ARGUMENT...]\n\n"
 	       "Run one program in a sandbox of its own and print the verdict as JSON.\n\n");
 	for (size_t i = 0; i < N_OPTIONS; i++) {
 		char left[64];
@@ -173,11 +178,10 @@ static void set_defaults(struct options *o)
 	*o = (struct options){
 		.policy = "default",
 		.run_dir = run && *run ? run : "/run/cubit",
-		.cwd = "/work",
 		.open_files = 256,
 		.stack_bytes = 8 << 20,
-		.uid = 1000,
-		.gid = 1000,
+		.uid = OPTION_UNSET,
+		.gid = OPTION_UNSET,
 		.repeat = 1,
 		.pids = 64,
 		.limits = { .wall_ns = 5000000000, .cpu_ns = 5000000000, .output_bytes = 1 << 20 },
@@ -187,8 +191,7 @@ static void set_defaults(struct options *o)
 
 static void default_env(struct options *o)
 {
-	static const char *const common[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-					      "LANG=C.UTF-8" };
+	static const char *const common[] = { OPTION_PATH, OPTION_LANG };
 
 	memcpy(o->env, common, sizeof(common));
 	o->n_env = sizeof(common) / sizeof(common[0]);
@@ -204,9 +207,13 @@ static int finish(struct options *o, struct error *err)
 		return error_wrap(err, "CUBIT_ID_BASE");
 	if (o->fault && strcmp(o->fault, "list") == 0)
 		return 0;
-	if (o->n_layers == 0)
-		return error_set(err, EINVAL, "--rootfs or --layer is missing");
-	if (!o->argv[0])
+	if (o->n_layers == 0 && !o->image)
+		return error_set(err, EINVAL, "--rootfs, --layer or --image is missing");
+	if (o->n_layers > 0 && o->image)
+		return error_set(err, EINVAL, "--image excludes --rootfs and --layer");
+	if (!o->image && (o->store || o->entrypoint))
+		return error_set(err, EINVAL, "%s has no meaning without --image", o->store ? "--store" : "--entrypoint");
+	if (!o->argv[0] && !o->image)
 		return error_set(err, EINVAL, "the program is missing: put it after --");
 	if (o->is_readonly && o->disk_dir)
 		return error_set(err, EINVAL, "--readonly and --disk-dir exclude each other");
@@ -217,16 +224,23 @@ static int finish(struct options *o, struct error *err)
 		o->spec.caps = SANDBOX_CAPS_ROOT;
 		o->uid = o->gid = 0;
 	}
-	if (o->n_env == 0)
+	if (o->n_env == 0 && !o->image)
 		default_env(o);
-	o->spec.uid = (uint32_t)o->uid;
-	o->spec.gid = (uint32_t)o->gid;
+	o->run_env = o->env;
 	o->spec.limits.pids_max = o->pids + 1; /* our pid 1 is one of them */
 	if (o->is_readonly) {
 		o->spec.disk.kind = ROOTFS_READONLY;
 		o->spec.disk.size_bytes = 1 << 20; /* the skeleton */
 	}
 	return 0;
+}
+
+void options_complete(struct options *o)
+{
+	o->spec.uid = o->uid == OPTION_UNSET ? DEFAULT_ID : (uint32_t)o->uid;
+	o->spec.gid = o->gid == OPTION_UNSET ? DEFAULT_ID : (uint32_t)o->gid;
+	if (!o->cwd)
+		o->cwd = "/work";
 }
 
 int options_parse(int argc, char **argv, struct options *ret, struct error *err)
