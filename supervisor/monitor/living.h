@@ -1,0 +1,65 @@
+/* One living sandbox: what sandboxes.c and watch.c share. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "images/digest.h"
+#include "runtime/cgroup/cgroup.h"
+#include "runtime/verdict.h"
+#include "supervisor/monitor/loop.h"
+#include "supervisor/monitor/proto.h"
+
+struct image_entry;
+struct sandbox;
+struct sandboxes;
+
+enum living_state {
+	LIVING_UP,
+	LIVING_STOPPING,  /* we ended it at a limit and said STOPPED; pid 1 still dies */
+	LIVING_KILLED,    /* the front ended it; pid 1 still dies */
+	LIVING_DEAD,      /* pid 1 is gone; FINISH is awaited */
+	LIVING_FINISHING, /* FINISH came; FACTS follow when pid 1 is gone */
+	LIVING_ENDING,    /* nobody asks any more; pid 1 still dies */
+	LIVING_GONE,      /* to be removed */
+	LIVING_STATES,
+};
+
+struct living {
+	struct sandboxes *set; /* borrowed */
+	enum living_state state;
+	char id[MONITOR_ID_BYTES];
+	char policy[MONITOR_ID_BYTES];
+	struct digest policy_digest;
+	struct image_entry *image; /* image_release() */
+	struct sandbox *s;         /* owned; its socket is a duplicate of the front's */
+	int journal[3];            /* stdout, stderr, index */
+	uint64_t disk_bytes;
+	uint8_t tag[MONITOR_TAG_MAX];
+	uint32_t tag_size;
+
+	/* since the last STAGE */
+	bool is_staged;
+	struct cgroup_stats base;
+	uint64_t cpu_ns;           /* 0: no such clock */
+	uint64_t wall_deadline_ns; /* CLOCK_NEVER */
+	enum verdict_stop stop;    /* the first cause */
+
+	bool is_killed; /* by the front */
+	uint32_t finish_seq;
+	uint64_t dead_by_ns; /* while it dies: when to complain */
+	struct loop_source death, pids;
+};
+
+/* ---- watch.c ---- */
+
+/* Start what STAGE asks for: base, clocks. */
+void watch_stage(struct living *l, const struct monitor_stage *m);
+
+/* Is a limit reached? *ret_next: otherwise when to look again. For LIVING_UP. Costs a few reads in the group. */
+enum verdict_stop watch_look(const struct living *l, uint64_t now_ns, uint64_t *ret_next);
+
+/* A fork was refused: since the STAGE? Also re-arms the event. */
+bool watch_forks_refused(const struct living *l);
+
+void watch_facts(const struct living *l, struct monitor_facts *ret);

@@ -1,0 +1,104 @@
+/*
+ * Limits and facts of one living sandbox. The same rules as run_process() of runtime/run.c, without a process at hand:
+ * the front says with STAGE from when on something counts.
+ */
+#include <stdio.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/rootfs/rootfs.h"
+#include "runtime/sandbox.h"
+#include "supervisor/monitor/living.h"
+
+enum { WATCH_MAX_MS = 50 /* at least this often a counter is looked at that nothing announces */ };
+
+/* A counter's growth; what is unknown has not grown. */
+static uint64_t since(uint64_t now, uint64_t base)
+{
+	return now == CGROUP_UNKNOWN || base == CGROUP_UNKNOWN || now < base ? 0 : now - base;
+}
+
+/* The same for a report: what is unknown stays unknown. */
+static uint64_t growth(uint64_t now, uint64_t base)
+{
+	return now == CGROUP_UNKNOWN ? CGROUP_UNKNOWN : since(now, base);
+}
+
+void watch_stage(struct living *l, const struct monitor_stage *m)
+{
+	(void)cgroup_stats(l->s->cgroup, &l->base, NULL); /* unknown numbers are marked */
+	l->cpu_ns = m->cpu_ns;
+	l->wall_deadline_ns = m->wall_ns ? clock_deadline_ns(m->wall_ns) : CLOCK_NEVER;
+	l->is_staged = true;
+}
+
+static bool is_oom(const struct living *l)
+{
+	struct cgroup_stats st;
+
+	return cgroup_stats(l->s->cgroup, &st, NULL) == 0 && since(st.oom_kills, l->base.oom_kills) > 0;
+}
+
+bool watch_forks_refused(const struct living *l)
+{
+	uint64_t hits = cgroup_pids_max_hits(l->s->cgroup);
+
+	return l->is_staged && since(hits, l->base.pids_max_hits) > 0;
+}
+
+enum verdict_stop watch_look(const struct living *l, uint64_t now_ns, uint64_t *ret_next)
+{
+	const uint64_t soon = now_ns + WATCH_MAX_MS * NS_PER_MS;
+	uint64_t next = CLOCK_NEVER, used;
+
+	*ret_next = CLOCK_NEVER;
+	if (!l->is_staged)
+		return STOP_NONE;
+	if (l->wall_deadline_ns <= now_ns)
+		return STOP_WALL;
+	next = l->wall_deadline_ns;
+	if (l->cpu_ns) {
+		used = since(cgroup_cpu_usage_ns(l->s->cgroup), l->base.cpu_usage_ns);
+		if (used >= l->cpu_ns)
+			return STOP_CPU;
+		if (l->cpu_ns - used < next - now_ns) /* one cpu cannot use it up sooner; several: the 50 ms */
+			next = now_ns + (l->cpu_ns - used);
+		next = next < soon ? next : soon;
+	}
+	/* v1 has no group OOM: finish at once what the kernel began. Nor does it announce refused forks. */
+	if (sandbox_host_cgroups(l->s->host)->is_hybrid) {
+		if (is_oom(l))
+			return STOP_MEMORY;
+		if (watch_forks_refused(l))
+			return STOP_PROCESSES;
+		next = next < soon ? next : soon;
+	}
+	*ret_next = next;
+	return STOP_NONE;
+}
+
+void watch_facts(const struct living *l, struct monitor_facts *ret)
+{
+	/* never staged: what the set-up died of counts as well */
+	const struct cgroup_stats none = { 0 }, *base = l->is_staged ? &l->base : &none;
+	struct rootfs_usage usage;
+	struct cgroup_stats st;
+
+	(void)cgroup_stats(l->s->cgroup, &st, NULL); /* unknown numbers are marked */
+	rootfs_usage(l->s->disk_fd, &usage);
+	*ret = (struct monitor_facts){
+		.stop = l->stop,
+		.cpu_ns = growth(st.cpu_usage_ns, base->cpu_usage_ns),
+		.user_ns = growth(st.cpu_user_ns, base->cpu_user_ns),
+		.system_ns = growth(st.cpu_system_ns, base->cpu_system_ns),
+		.oom_kills = growth(st.oom_kills, base->oom_kills),
+		.pids_max_hits = growth(st.pids_max_hits, base->pids_max_hits),
+		.memory_peak_bytes = st.memory_peak_bytes,
+		.pids_peak = st.pids_peak,
+		.io_read_bytes = st.io_read_bytes,
+		.io_write_bytes = st.io_write_bytes,
+		.disk_bytes = usage.used_bytes,
+		.disk_inodes = usage.used_inodes,
+		.disk_is_full = usage.is_full ? 1 : 0,
+	};
+	(void)snprintf(ret->id, sizeof(ret->id), "%s", l->id);
+}
