@@ -77,7 +77,8 @@ COV := $(if $(COVERAGE),--coverage -fprofile-update=atomic)
 cflags = $(LANG_FLAGS) $(WARN) $(HARDEN) -fPIE $(PKG_CFLAGS) $(CFLAGS) $(SAN) $(COV)
 ldflags = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS) $(SAN) $(COV)
 # pid 1 of a sandbox: static, no sanitizer runtime, dead code dropped
-init_cflags = $(LANG_FLAGS) $(WARN) $(HARDEN) -fno-pie -ffunction-sections -fdata-sections $(CFLAGS)
+INIT_CFLAGS ?= $(CFLAGS)
+init_cflags = $(LANG_FLAGS) $(WARN) $(HARDEN) -fno-pie -ffunction-sections -fdata-sections $(INIT_CFLAGS)
 init_ldflags = -static -no-pie -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,noseparate-code
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -204,7 +205,7 @@ fuzz: ## fuzz every parser of foreign bytes for FUZZ_SECONDS each
 
 .PHONY: bench
 bench: ## timings as ratios, side by side with what else is installed
-	$(Q)tools/setup build test bench
+	$(Q)tools/setup build test bench images
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all tests
 	$(Q)CUBIT_BUILD=$(abspath $(BUILD)) tests/bench.sh
 

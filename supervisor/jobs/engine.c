@@ -1,0 +1,184 @@
+/* All jobs of a front: see engine.h. The jobs themselves: job.h. */
+#include "supervisor/jobs/engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <signal.h>
+
+#include "runtime/agent/agent.h"
+#include "runtime/base/error.h"
+#include "runtime/base/log.h"
+#include "supervisor/jobs/agent_link.h"
+#include "supervisor/jobs/artefacts.h"
+#include "supervisor/jobs/job.h"
+
+#define ARTEFACTS_BYTES (UINT64_C(256) << 20)
+
+int engine_new(const struct engine_options *o, struct engine **ret, struct error *err)
+{
+	struct engine *e = calloc(1, sizeof(*e));
+	struct error why = ERROR_INIT;
+
+	if (!e)
+		return error_set(err, ENOMEM, "out of memory");
+	e->o = *o;
+	if (o->state_fd >= 0 && artefacts_open(o->loop, o->state_fd, ARTEFACTS_BYTES, &e->artefacts, &why) < 0)
+		log_warning(LOG_FACTS(LOG_STR("reason", why.text)), "what is compiled cannot be kept, compiling each time");
+	*ret = e;
+	return 0;
+}
+
+void engine_free(struct engine *e)
+{
+	if (!e)
+		return;
+	artefacts_free(e->artefacts);
+	free(e);
+}
+
+void engine_set_runtimes(struct engine *e, const struct runtime_set *runtimes)
+{
+	e->o.runtimes = runtimes;
+}
+
+struct job *engine_find(struct engine *e, const char *id)
+{
+	struct job *job = e->jobs;
+
+	while (job && strcmp(job->id, id) != 0)
+		job = job->next;
+	return job;
+}
+
+size_t engine_running(const struct engine *e)
+{
+	return e->n_jobs;
+}
+
+void engine_each(struct engine *e, void (*fn)(struct job *job, void *arg), void *arg)
+{
+	for (struct job *job = e->jobs, *next; job; job = next) {
+		next = job->next;
+		fn(job, arg);
+	}
+}
+
+bool engine_stopped(struct engine *e, const struct monitor_stopped *m)
+{
+	struct job *job = e->jobs;
+
+	while (job && strcmp(job->sandbox.id, m->id) != 0)
+		job = job->next;
+	if (!job)
+		return false;
+	/* what the agent had said before it was ended comes first */
+	if (job->state < JOB_FACTS && job->sandbox.link)
+		(void)agent_link_drain(job->sandbox.link);
+	job = engine_find_sandbox(e, m->id);
+	if (!job || job->state >= JOB_FACTS)
+		return true;
+	if (m->stop == STOP_NONE || m->stop > STOP_INTERNAL)
+		job_finish(job); /* pid 1 ended by itself: the facts say why */
+	else
+		job_stop(job, (enum verdict_stop)m->stop, NULL);
+	return true;
+}
+
+struct job *engine_find_sandbox(struct engine *e, const char *sandbox)
+{
+	struct job *job = e->jobs;
+
+	while (job && strcmp(job->sandbox.id, sandbox) != 0)
+		job = job->next;
+	return job;
+}
+
+/* ---- what others ask of a job ---- */
+
+const char *job_id(const struct job *job)
+{
+	return job->id;
+}
+
+const char *job_owner(const struct job *job)
+{
+	return job->owner;
+}
+
+unsigned job_attempt(const struct job *job)
+{
+	return job->attempt;
+}
+
+const char *job_state(const struct job *job)
+{
+	static const char *const names[] = {
+		[JOB_SANDBOX] = "starting", [JOB_FILES] = "starting",	   [JOB_COMPILE] = "compiling",
+		[JOB_KEEP] = "compiling",   [JOB_RUN] = "running",	   [JOB_OUTPUTS] = "finishing",
+		[JOB_FACTS] = "finishing",  [JOB_OVER] = "finishing",
+	};
+
+	return names[job->state];
+}
+
+struct journal *job_journal(const struct job *job)
+{
+	return job->journal;
+}
+
+const struct job_spec *job_spec_of(const struct job *job)
+{
+	return job->spec;
+}
+
+void job_cancel(struct job *job, const char *reason)
+{
+	job_stop(job, STOP_CANCEL, reason);
+}
+
+int job_input(struct job *job, const void *data, size_t size)
+{
+	if (!job->spec->is_interactive || job->process.is_input_over || job->state > JOB_RUN ||
+	    (job->state == JOB_RUN && job->process.phase == PROCESS_ENDED))
+		return -EPIPE;
+	if (buf_append(&job->live_input, data, size) < 0)
+		return -ENOBUFS;
+	if (job->state == JOB_RUN && job->process.phase == PROCESS_RUNNING)
+		job_input_push(job);
+	return 0;
+}
+
+int job_end_input(struct job *job)
+{
+	if (!job->spec->is_interactive || job->state > JOB_RUN)
+		return -EPIPE;
+	job->is_input_ended = true;
+	if (job->state == JOB_RUN && job->process.phase == PROCESS_RUNNING)
+		job_input_push(job);
+	return 0;
+}
+
+int job_signal(struct job *job, int signo)
+{
+	const struct agent_signal s = { .proc = job->process.seq, .signo = (uint32_t)signo };
+
+	if (signo <= 0 || signo >= NSIG)
+		return -EINVAL;
+	if (job->process.phase != PROCESS_RUNNING || job->state >= JOB_OUTPUTS)
+		return -ESRCH;
+	return job_ask(job, AGENT_SIGNAL, agent_link_seq(job->sandbox.link), &s);
+}
+
+int job_resize(struct job *job, uint16_t cols, uint16_t rows)
+{
+	const struct agent_resize r = { .proc = job->process.seq, .cols = cols, .rows = rows };
+
+	if (!job->spec->has_tty)
+		return -ENOTTY;
+	job->spec->cols = cols; /* for a start that is still to come */
+	job->spec->rows = rows;
+	if (job->process.phase != PROCESS_RUNNING || job->process.is_compile || job->state >= JOB_OUTPUTS)
+		return 0;
+	return job_ask(job, AGENT_RESIZE, agent_link_seq(job->sandbox.link), &r);
+}

@@ -1,0 +1,96 @@
+/*
+ * Jobs at work: from a checked spec to a recorded result. One job is a state machine on the loop:
+ *
+ *   SANDBOX -> FILES -> COMPILE -> RUN -> OUTPUTS -> FACTS -> over
+ *      any of them -> FACTS when a limit is passed, it is cancelled, or the sandbox goes away
+ *
+ * The front holds the agent socket and the pipes; the monitor watches cpu, memory and processes and takes the facts.
+ * The agent is hostile: every answer is checked against what was asked.
+ *
+ * Runs in: front, on the loop. Nothing here knows HTTP, keys or the queue.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "supervisor/front/monitor_client.h"
+
+struct engine;
+struct error;
+struct job;
+struct job_result;
+struct job_spec;
+struct journal;
+struct pool;
+struct runtime_def;
+struct runtime_set;
+struct settings;
+
+struct engine_options {
+	uv_loop_t *loop;
+	const struct settings *settings;
+	const struct runtime_set *runtimes;
+	struct monitor_client *monitor;
+	struct pool *pool;
+	int state_fd; /* borrowed: artefacts/ lives here */
+	/* a stage took that long ("queue" "sandbox" "files" "compile" "run" "total"): for metrics; may be NULL */
+	void (*observe)(const char *stage, uint64_t ns, void *arg);
+	void *arg;
+};
+int engine_new(const struct engine_options *o, struct engine **ret, struct error *err);
+void engine_free(struct engine *e); /* jobs must be over */
+void engine_set_runtimes(struct engine *e, const struct runtime_set *runtimes); /* for jobs from now on; old set must outlive its jobs */
+
+/*
+ * result is borrowed; job_journal() still works; the job is freed afterwards. verdict internal_error: ours, may be
+ * tried again.
+ */
+typedef void job_over_fn(struct job *job, const struct job_result *result, void *arg);
+
+struct job_order {
+	const char *id;        /* unique; parse_id() */
+	const char *owner;
+	unsigned attempt;      /* 1 for a direct run */
+	bool is_direct;        /* nobody will run it again: a new front ends it */
+	uint64_t queued_ms;
+	struct job_spec *spec; /* owned by the job from here on, also on failure */
+	job_over_fn *over;
+	void *arg;
+};
+/* Returns 0 and the job, whose over() comes later, never from inside this call. */
+int engine_start(struct engine *e, const struct job_order *order, struct job **ret, struct error *err);
+
+/*
+ * A job that ran under an earlier front (its tag starts with 'j' and names id and attempt, engine_tag_read): go on with
+ * it. over() comes as for any other. fds are taken in any case.
+ */
+int engine_adopt(struct engine *e, const struct monitor_adopt *m, struct sandbox_fds *fds, const struct job_order *order,
+		 struct job **ret, struct error *err);
+/* What a tag says. False when it is not one of ours. */
+bool engine_tag_read(const void *tag, size_t size, char ret_id[65], unsigned *ret_attempt, bool *ret_is_direct);
+
+/* The monitor's STOPPED. True when it was one of ours. */
+bool engine_stopped(struct engine *e, const struct monitor_stopped *m);
+
+struct job *engine_find(struct engine *e, const char *id); /* NULL: not running here */
+size_t engine_running(const struct engine *e);
+void engine_each(struct engine *e, void (*fn)(struct job *job, void *arg), void *arg);
+
+const char *job_id(const struct job *job);
+const char *job_owner(const struct job *job);
+unsigned job_attempt(const struct job *job);
+const char *job_state(const struct job *job);        /* "starting" "compiling" "running" "finishing" */
+struct journal *job_journal(const struct job *job);  /* borrowed; journal_ref() to keep. There from the first moment on */
+const struct job_spec *job_spec_of(const struct job *job);
+
+/* End it: verdict cancelled with this reason. Idempotent. */
+void job_cancel(struct job *job, const char *reason);
+
+/* For interactive jobs. 0; -EPIPE it does not read any more or is not interactive; -ENOBUFS too much is waiting. */
+int job_input(struct job *job, const void *data, size_t size);
+int job_end_input(struct job *job);
+int job_signal(struct job *job, int signo); /* to the running process and its group */
+int job_resize(struct job *job, uint16_t cols, uint16_t rows);

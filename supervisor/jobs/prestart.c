@@ -1,0 +1,96 @@
+/* Handing a program to a waiting interpreter: see prestart.h. */
+#include "supervisor/jobs/prestart.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "images/runtime_def.h"
+#include "runtime/base/buf.h"
+#include "supervisor/jobs/spec.h"
+
+/*
+ * Variables that an interpreter, its libraries or the C library look at once, when they start: a job that sets one of these
+ * starts cold. Beginnings of names.
+ */
+static const char *const looked_at_once[] = {
+	"PYTHON", "NODE", "LD_", "LC_", "LANG", "LANGUAGE", "MALLOC_", "GLIBC_", "GCONV_", "LOCPATH", "TZ", "UV_", "SSL_",
+	"OPENSSL_", "ICU_", "V8_", "CUBIT_PRESTART",
+};
+
+bool prestart_is_there(const struct runtime_def *def)
+{
+	char *const *argv = def->run.argv;
+
+	/* the launcher stands for a command line of this form; another one was written by somebody who did not think of it */
+	return def->prestart.argv && !def->compile.argv && argv[0] && argv[1] && strcmp(argv[1], "{file}") == 0 && argv[2] &&
+	       strcmp(argv[2], "{args...}") == 0 && !argv[3];
+}
+
+static bool is_looked_at_once(const char *variable)
+{
+	for (size_t i = 0; i < sizeof(looked_at_once) / sizeof(looked_at_once[0]); i++) {
+		if (strncmp(variable, looked_at_once[i], strlen(looked_at_once[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool prestart_fits(const struct job_spec *spec, const struct runtime_def *def, unsigned open_files)
+{
+	size_t total = 0;
+
+	if (!prestart_is_there(def) || spec->has_tty || spec->limits.open_files != open_files)
+		return false;
+	if (strcmp(spec->files[spec->main_file].path, def->file) != 0)
+		return false;
+	for (size_t i = 0; spec->env && spec->env[i]; i++) {
+		if (is_looked_at_once(spec->env[i]))
+			return false;
+	}
+	for (size_t i = 0; i < spec->n_files; i++)
+		total += spec->files[i].size;
+	/* a disk that may overflow is the business of file calls: they have words for it */
+	return total <= PRESTART_FILES_BYTES && total <= spec->limits.disk_bytes / 4;
+}
+
+static void put_u32(uint8_t to[4], uint32_t v)
+{
+	for (int i = 0; i < 4; i++)
+		to[i] = (uint8_t)(v >> (8 * i));
+}
+
+static int put(struct buf *out, char kind, const void *data, size_t size)
+{
+	uint8_t head[5] = { (uint8_t)kind };
+	int r;
+
+	put_u32(head + 1, (uint32_t)size);
+	r = buf_append(out, head, sizeof(head));
+	return r == 0 && size ? buf_append(out, data, size) : r;
+}
+
+int prestart_message(const struct job_spec *spec, char *const *argv, char *const *env, struct buf *out)
+{
+	uint8_t number[4] = { 0 };
+	size_t start = out->size;
+	int r = buf_append(out, number, sizeof(number));
+
+	for (size_t i = 0; r == 0 && i < spec->n_files; i++) {
+		const struct job_file *f = &spec->files[i];
+
+		put_u32(number, f->mode);
+		r = put(out, 'f', f->path, strlen(f->path));
+		if (r == 0)
+			r = put(out, 'm', number, sizeof(number));
+		if (r == 0)
+			r = put(out, 'd', f->data, f->size);
+	}
+	for (; r == 0 && *argv; argv++)
+		r = put(out, 'a', *argv, strlen(*argv));
+	for (; r == 0 && env && *env; env++)
+		r = put(out, 'e', *env, strlen(*env));
+	if (r == 0)
+		put_u32((uint8_t *)out->data + start, (uint32_t)(out->size - start - sizeof(number)));
+	return r;
+}
