@@ -69,4 +69,6 @@ if command -v strace >/dev/null; then
 fi
 echo "# raw samples: $out/cold.csv"
 
+CUBIT_BUILD=$(realpath "$build") tests/bench/api.sh
+
 CUBIT_BUILD=$build tests/bench/unpack.sh "${UNPACK_ROUNDS:-3}"

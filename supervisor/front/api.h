@@ -1,0 +1,43 @@
+/*
+ * The native API (API.md §1): its route table and handlers, thin views over the parts of the front. One file a subject.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stddef.h>
+
+#include "supervisor/http/http.h"
+
+struct error;
+
+extern const struct http_route api_routes[];
+extern const char api_schemas[]; /* JSON: name -> schema, for openapi_document() */
+
+/* A foreign document with a bounded depth; NULL when it is not JSON. Owned. */
+json_t *api_json(const char *text, size_t size);
+
+/* Answers for failures. */
+void api_busy(struct http_request *rq);                          /* 503 the database is behind */
+void api_fail(struct http_request *rq, const struct error *e);   /* by its code */
+
+/* api_run.c */
+void api_run(struct http_request *rq);
+/* api_jobs.c */
+void api_submit(struct http_request *rq);
+void api_list_jobs(struct http_request *rq);
+void api_get_job(struct http_request *rq);
+void api_cancel_job(struct http_request *rq);
+/* api_dead.c */
+void api_list_dead(struct http_request *rq);
+void api_replay(struct http_request *rq);
+void api_delete_dead(struct http_request *rq);
+/* api_system.c */
+void api_root(struct http_request *rq);
+void api_health(struct http_request *rq);
+void api_ready(struct http_request *rq);
+void api_version(struct http_request *rq);
+void api_metrics(struct http_request *rq);
+void api_openapi(struct http_request *rq);
+void api_runtimes(struct http_request *rq);
+void api_pool(struct http_request *rq);
+void api_nodes(struct http_request *rq);

@@ -1,0 +1,70 @@
+/* Jobs as JSON: see api_job_json.h. */
+#include "supervisor/front/api_job_json.h"
+
+#include "supervisor/jobs/result.h"
+#include "supervisor/queue/queue.h"
+
+static void set_time(json_t *object, const char *key, uint64_t ms)
+{
+	char text[32];
+
+	if (ms == 0)
+		return;
+	time_text(ms, text, sizeof(text));
+	(void)json_object_set_new(object, key, json_string(text));
+}
+
+static json_t *job_json(const struct queue_job *j)
+{
+	json_t *o = json_pack("{s:s,s:s,s:s,s:i,s:i}", "id", j->id, "state", queue_state_name(j->state), "owner", j->owner,
+			      "attempt", (int)j->attempt, "priority", j->priority);
+
+	if (!o)
+		return NULL;
+	if (*j->status)
+		(void)json_object_set_new(o, "status", json_string(j->status));
+	if (*j->reason)
+		(void)json_object_set_new(o, "reason", json_string(j->reason));
+	if (*j->last_node)
+		(void)json_object_set_new(o, "node", json_string(j->last_node));
+	if (*j->key)
+		(void)json_object_set_new(o, "idempotency_key", json_string(j->key));
+	set_time(o, "queued_at", j->queued_ms);
+	set_time(o, "not_before", j->not_before_ms);
+	set_time(o, "finished_at", j->finished_ms);
+	return o;
+}
+
+/* Which language: from the request as it is kept. */
+static void set_runtime(json_t *o, const struct queue_job *j)
+{
+	json_t *spec = j->spec ? json_loadb(j->spec, j->spec_size, 0, NULL) : NULL;
+	json_t *runtime = json_object_get(spec, "runtime");
+
+	if (json_is_string(runtime))
+		(void)json_object_set(o, "runtime", runtime);
+	json_decref(spec);
+}
+
+json_t *api_job_json(const struct queue_record *r)
+{
+	json_t *o = r->result ? json_loadb(r->result, r->result_size, 0, NULL) : NULL;
+
+	if (o) {
+		(void)json_object_set_new(o, "state", json_string(queue_state_name(r->job.state)));
+		return o;
+	}
+	o = job_json(&r->job);
+	if (o)
+		set_runtime(o, &r->job);
+	return o;
+}
+
+json_t *api_jobs_json(const struct queue_job *jobs, size_t n, const char *next)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		(void)json_array_append_new(list, job_json(&jobs[i]));
+	return json_pack("{s:o,s:s}", "jobs", list, "next", next ? next : "");
+}

@@ -1,0 +1,444 @@
+/* /v1/jobs: submit, list, look, cancel. Events and streams: views.c. */
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/error.h"
+#include "runtime/base/parse.h"
+#include "runtime/base/text.h"
+#include "supervisor/auth/auth.h"
+#include "supervisor/callback/callback.h"
+#include "supervisor/front/api.h"
+#include "supervisor/front/api_job_json.h"
+#include "supervisor/front/api_spec.h"
+#include "supervisor/front/dispatch.h"
+#include "supervisor/front/front_impl.h"
+#include "supervisor/front/views.h"
+#include "supervisor/http/http.h"
+#include "supervisor/jobs/engine.h"
+#include "supervisor/jobs/result.h"
+#include "supervisor/jobs/spec.h"
+#include "supervisor/queue/queue.h"
+
+/* ---- submitting ---- */
+
+/* One submission on its way into the database. It goes on when the client leaves: it may have been accepted. */
+struct submission {
+	struct front *front;
+	struct http_request *rq; /* NULL: the client left */
+	struct queue_job job;
+	char *text;
+	char *callback_url, *callback_secret;
+};
+
+static void submission_free(struct submission *s)
+{
+	free(s->text);
+	free(s->callback_url);
+	free(s->callback_secret);
+	free(s);
+}
+
+static void on_gone(struct http_request *rq, void *data)
+{
+	struct submission *s = data;
+
+	(void)rq;
+	s->rq = NULL;
+}
+
+static void submission_refused(struct submission *s, const struct error *e)
+{
+	auth_job_ended(s->front->auth, s->job.owner, 0, 0);
+	if (s->callback_url)
+		callbacks_disarm(s->front->callbacks, s->job.id);
+	if (s->rq && e->code == EEXIST)
+		http_error(s->rq, 409, "idempotency_conflict", "Idempotency-Key", "%s", e->text);
+	else if (s->rq)
+		api_fail(s->rq, e);
+	submission_free(s);
+}
+
+static void answer_accepted(struct http_request *rq, const char *id, bool is_repeat)
+{
+	if (is_repeat)
+		http_set_header(rq, "Idempotency-Replayed", "true");
+	http_set_header_f(rq, "Location", "/v1/jobs/%s", id);
+	http_reply_json(rq, 202, json_pack("{s:s,s:s,s:s+}", "id", id, "state", "waiting", "url", "/v1/jobs/", id));
+}
+
+static void on_submitted(const struct error *e, enum queue_submitted how, const char *id, void *arg)
+{
+	struct submission *s = arg;
+
+	if (e) {
+		submission_refused(s, e);
+		return;
+	}
+	if (how == QUEUE_DUPLICATE) {
+		auth_job_ended(s->front->auth, s->job.owner, 0, 0);
+		if (s->callback_url)
+			callbacks_disarm(s->front->callbacks, s->job.id);
+	}
+	if (s->rq)
+		answer_accepted(s->rq, id, how == QUEUE_DUPLICATE);
+	submission_free(s);
+}
+
+static void submit(struct submission *s)
+{
+	if (queue_submit(s->front->queue, &s->job, on_submitted, s) < 0)
+		submission_refused(s, &(struct error){ .code = EAGAIN, .text = "the database is behind" });
+}
+
+static void on_armed(const struct error *e, void *arg)
+{
+	struct submission *s = arg;
+
+	if (e)
+		submission_refused(s, e);
+	else
+		submit(s);
+}
+
+static bool take_key(struct http_request *rq, struct queue_job *job)
+{
+	const char *key = http_header(rq, "idempotency-key");
+
+	if (!key)
+		return true;
+	if (!*key || strlen(key) >= sizeof(job->key)) {
+		http_error(rq, 400, "invalid_request", "Idempotency-Key", "Idempotency-Key: 1 to %zu characters",
+			   sizeof(job->key) - 1);
+		return false;
+	}
+	text_copy(job->key, sizeof(job->key), key);
+	return true;
+}
+
+static bool may_call(struct http_request *rq, struct front *f, const char *url)
+{
+	struct error e = ERROR_INIT;
+	int r = url ? callbacks_check_url(f->callbacks, url, &e) : 0;
+
+	if (r < 0)
+		http_error(rq, r == -EACCES ? 403 : 400, r == -EACCES ? "forbidden" : "invalid_request", "callback.url", "%s",
+			   e.text);
+	return r == 0;
+}
+
+static struct submission *submission_new(struct http_request *rq, const struct job_spec *spec)
+{
+	struct submission *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->front = front_of(rq);
+	s->rq = rq;
+	s->text = job_spec_text(spec, &s->job.spec_size);
+	s->job.spec = s->text;
+	front_new_id(s->job.id);
+	text_copy(s->job.owner, sizeof(s->job.owner), front_caller(rq)->owner);
+	job_spec_fingerprint(spec, s->job.fingerprint);
+	s->job.priority = spec->priority;
+	s->job.queued_ms = time_now_ms();
+	s->job.not_before_ms = spec->delay_ms ? s->job.queued_ms + spec->delay_ms : 0;
+	if (spec->callback_url) {
+		s->callback_url = strdup(spec->callback_url);
+		s->callback_secret = spec->callback_secret ? strdup(spec->callback_secret) : NULL;
+	}
+	if (!s->text || (spec->callback_url && !s->callback_url)) {
+		submission_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+void api_submit(struct http_request *rq)
+{
+	struct front *f = front_of(rq);
+	struct error e = ERROR_INIT;
+	struct job_spec *spec = api_spec(rq, true);
+	struct submission *s;
+	unsigned retry_s = 1;
+	int r;
+
+	if (!spec)
+		return;
+	s = submission_new(rq, spec);
+	job_spec_free(spec);
+	if (!s) {
+		http_error(rq, 503, "overloaded", NULL, "out of memory");
+		return;
+	}
+	if (!take_key(rq, &s->job) || !may_call(rq, f, s->callback_url)) {
+		submission_free(s);
+		return;
+	}
+	r = f->is_draining ? error_set(&e, ESHUTDOWN, "this node is being stopped")
+			   : auth_job_begins(f->auth, front_caller(rq), &retry_s, &e);
+	if (r < 0) {
+		api_refuse_work(rq, r, retry_s, &e);
+		submission_free(s);
+		return;
+	}
+	http_on_gone(rq, on_gone, s);
+	if (!s->callback_url)
+		submit(s);
+	else if (callbacks_arm(f->callbacks, s->job.id, s->callback_url, s->callback_secret, on_armed, s) < 0)
+		submission_refused(s, &(struct error){ .code = EAGAIN, .text = "the database is behind" });
+}
+
+/* ---- questions about one job ---- */
+
+/* A request that waits for an answer of the queue. */
+struct question {
+	struct front *front;
+	struct http_request *rq;
+	char id[65];
+};
+
+static void on_asker_gone(struct http_request *rq, void *data)
+{
+	struct question *q = data;
+
+	(void)rq;
+	q->rq = NULL;
+}
+
+static struct question *question_new(struct http_request *rq)
+{
+	struct question *q = calloc(1, sizeof(*q));
+
+	if (!q) {
+		http_error(rq, 503, "overloaded", NULL, "out of memory");
+		return NULL;
+	}
+	q->front = front_of(rq);
+	q->rq = rq;
+	if (http_param(rq, "id"))
+		text_copy(q->id, sizeof(q->id), http_param(rq, "id"));
+	http_on_gone(rq, on_asker_gone, q);
+	return q;
+}
+
+/* Takes the request out; NULL when its client left. */
+static struct http_request *question_done(struct question *q)
+{
+	struct http_request *rq = q->rq;
+
+	free(q);
+	return rq;
+}
+
+static void no_such_job(struct http_request *rq, const char *id)
+{
+	http_error(rq, 404, "not_found", "id", "there is no job '%s'", id);
+}
+
+static void on_job(const struct error *e, const struct queue_record *r, void *arg)
+{
+	struct question *q = arg;
+	struct http_request *rq;
+	char id[65];
+
+	text_copy(id, sizeof(id), q->id);
+	rq = question_done(q);
+	if (!rq)
+		return;
+	if (e && e->code != ENOENT)
+		api_fail(rq, e);
+	else if (e || !front_may(front_caller(rq), r->job.owner))
+		no_such_job(rq, id);
+	else
+		http_reply_json(rq, 200, api_job_json(r));
+}
+
+void api_get_job(struct http_request *rq)
+{
+	struct front *f = front_of(rq);
+	struct question *q = question_new(rq);
+
+	if (q && queue_get(f->queue, q->id, false, on_job, q) < 0) {
+		free(q);
+		api_busy(rq);
+	}
+}
+
+static void on_cancelled(const struct error *e, bool was_leased, void *arg)
+{
+	struct question *q = arg;
+	struct front *f = q->front;
+	struct http_request *rq;
+	char id[65];
+
+	text_copy(id, sizeof(id), q->id);
+	rq = question_done(q);
+	if (!e && was_leased)
+		(void)dispatch_cancel(f, id, "cancelled by its owner"); /* over by itself in the meantime: its result stands */
+	if (!e && !was_leased) {
+		views_recorded(f, id);
+		dispatch_settle(f, id);
+	}
+	if (!rq)
+		return;
+	if (e && e->code == EALREADY)
+		http_error(rq, 409, "already_over", "id", "job '%s' is over already", id);
+	else if (e && e->code == ENOENT)
+		no_such_job(rq, id);
+	else if (e)
+		api_fail(rq, e);
+	else
+		http_reply_json(rq, was_leased ? 202 : 200,
+				json_pack("{s:s,s:s}", "id", id, "state", was_leased ? "running" : "cancelled"));
+}
+
+void api_cancel_job(struct http_request *rq)
+{
+	struct front *f = front_of(rq);
+	const struct caller *c = front_caller(rq);
+	struct question *q = question_new(rq);
+
+	if (!q)
+		return;
+	auth_audit(f->auth, rq, "job.cancel", q->id, "asked");
+	if (queue_cancel(f->queue, q->id, caller_is_admin(c) ? NULL : c->owner, on_cancelled, q) < 0) {
+		free(q);
+		api_busy(rq);
+	}
+}
+
+/* ---- lists ---- */
+
+static void on_list(const struct error *e, const struct queue_job *jobs, size_t n, const char *next, void *arg)
+{
+	struct http_request *rq = question_done(arg);
+
+	if (!rq)
+		return;
+	if (e)
+		http_error(rq, e->code == EINVAL ? 400 : 503, e->code == EINVAL ? "invalid_request" : "overloaded",
+			   e->code == EINVAL ? "cursor" : NULL, "%s", e->text);
+	else
+		http_reply_json(rq, 200, api_jobs_json(jobs, n, next));
+}
+
+static bool list_filter(struct http_request *rq, struct queue_filter *f)
+{
+	const char *limit = http_query(rq, "limit"), *state = http_query(rq, "state"), *owner = http_query(rq, "owner");
+	const struct caller *c = front_caller(rq);
+	struct error e = ERROR_INIT;
+	uint64_t n = 50;
+
+	if (limit && parse_u64(limit, 1, 200, &n, &e) < 0) {
+		http_error(rq, 400, "invalid_request", "limit", "limit: %s", e.text);
+		return false;
+	}
+	f->limit = (size_t)n;
+	f->cursor = http_query(rq, "cursor");
+	f->owner = caller_is_admin(c) ? owner : c->owner;
+	f->state = -1;
+	for (int i = 0; state && i < QUEUE_STATES; i++) {
+		if (strcmp(state, queue_state_name((enum queue_state)i)) == 0)
+			f->state = i;
+	}
+	if (state && f->state < 0) {
+		http_error(rq, 400, "invalid_request", "state",
+			   "state: '%s' is none of waiting, running, done, dead, cancelled", state);
+		return false;
+	}
+	return true;
+}
+
+static void list(struct http_request *rq, int state)
+{
+	struct front *f = front_of(rq);
+	struct queue_filter filter;
+	struct question *q;
+
+	if (!list_filter(rq, &filter))
+		return;
+	if (state >= 0)
+		filter.state = state;
+	q = question_new(rq);
+	if (q && queue_list(f->queue, &filter, on_list, q) < 0) {
+		free(q);
+		api_busy(rq);
+	}
+}
+
+void api_list_jobs(struct http_request *rq)
+{
+	list(rq, -1);
+}
+
+void api_list_dead(struct http_request *rq)
+{
+	list(rq, QUEUE_DEAD);
+}
+
+/* ---- dead letters ---- */
+
+static void on_replayed(const struct error *e, void *arg)
+{
+	struct question *q = arg;
+	struct http_request *rq;
+	char id[65];
+
+	text_copy(id, sizeof(id), q->id);
+	rq = question_done(q);
+	if (!rq)
+		return;
+	if (e && e->code == ENOENT)
+		http_error(rq, 404, "not_found", "id", "there is no dead letter '%s'", id);
+	else if (e)
+		api_fail(rq, e);
+	else
+		http_reply_json(rq, 202, json_pack("{s:s,s:s}", "id", id, "state", "waiting"));
+}
+
+static void on_deleted(const struct error *e, void *arg)
+{
+	struct question *q = arg;
+	struct http_request *rq;
+	char id[65];
+
+	text_copy(id, sizeof(id), q->id);
+	rq = question_done(q);
+	if (!rq)
+		return;
+	if (e && e->code == ENOENT)
+		http_error(rq, 404, "not_found", "id", "there is no dead letter '%s'", id);
+	else if (e)
+		api_fail(rq, e);
+	else
+		http_reply(rq, 204, NULL, NULL, 0);
+}
+
+static void dead(struct http_request *rq, const char *action,
+		 int (*ask)(struct queue *q, const char *id, const char *owner, queue_done_fn *fn, void *arg),
+		 queue_done_fn *fn)
+{
+	struct front *f = front_of(rq);
+	const struct caller *c = front_caller(rq);
+	struct question *q = question_new(rq);
+
+	if (!q)
+		return;
+	auth_audit(f->auth, rq, action, q->id, "asked");
+	if (ask(f->queue, q->id, caller_is_admin(c) ? NULL : c->owner, fn, q) < 0) {
+		free(q);
+		api_busy(rq);
+	}
+}
+
+void api_replay(struct http_request *rq)
+{
+	dead(rq, "dead.replay", queue_replay, on_replayed);
+}
+
+void api_delete_dead(struct http_request *rq)
+{
+	dead(rq, "dead.delete", queue_dead_delete, on_deleted);
+}

@@ -1,0 +1,518 @@
+/* Slots, leases and what becomes of jobs: see dispatch.h. */
+#include "supervisor/front/dispatch.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/base/error.h"
+#include "runtime/base/log.h"
+#include "runtime/base/text.h"
+#include "supervisor/auth/auth.h"
+#include "supervisor/callback/callback.h"
+#include "supervisor/front/dispatch_impl.h"
+#include "supervisor/front/front_impl.h"
+#include "supervisor/front/front_metrics.h"
+#include "supervisor/front/record.h"
+#include "supervisor/front/views.h"
+#include "supervisor/jobs/engine.h"
+#include "supervisor/jobs/result.h"
+#include "supervisor/jobs/spec.h"
+#include "supervisor/queue/queue.h"
+
+enum { DIRECT_WAITING_PER_SLOT = 32 /* each costs its request only */ };
+
+static size_t slots_free(const struct front *f)
+{
+	const struct dispatch *d = f->dispatch;
+	size_t used = d->n_direct + d->n_running + d->n_taking;
+
+	return used < f->settings.slots ? (size_t)f->settings.slots - used : 0;
+}
+
+static char *result_text(const struct job_result *result, struct job *job)
+{
+	json_t *json = job_result_json(result, job_journal(job));
+	char *text = json ? json_dumps(json, JOB_RESULT_DUMP) : NULL;
+
+	json_decref(json);
+	return text;
+}
+
+/* ---- direct runs ---- */
+
+static void direct_free(struct direct *d)
+{
+	job_spec_free(d->spec);
+	free(d->text);
+	free(d);
+}
+
+static void on_direct_recorded(enum recorded how, void *arg)
+{
+	struct front *f = arg;
+
+	f->dispatch->counts.recorded += how == RECORDED;
+	f->dispatch->n_recording--;
+	dispatch_check_drained(f);
+}
+
+static void on_direct_over(struct job *job, const struct job_result *result, void *arg)
+{
+	struct direct *d = arg;
+	struct front *f = d->front;
+	char *json = result_text(result, job), *copy = d->fn && json ? strdup(json) : NULL;
+	struct error e = ERROR_INIT;
+
+	f->dispatch->n_direct--;
+	front_metrics_job(f, result);
+	if (d->fn && !copy)
+		(void)error_set(&e, ENOMEM, "out of memory for the result");
+	if (d->fn)
+		d->fn(copy ? NULL : &e, copy, copy ? strlen(copy) : 0, d->arg);
+	f->dispatch->n_recording++;
+	record_result(f, job, result, 0, json, d->text, on_direct_recorded, f);
+	views_recorded(f, job_id(job)); /* nobody else will run it: what its journal says is final */
+	direct_free(d);
+	dispatch_poke(f);
+}
+
+static void direct_fail(struct direct *d, const struct error *e)
+{
+	auth_job_ended(d->front->auth, d->owner, 0, 0);
+	if (d->fn)
+		d->fn(e, NULL, 0, d->arg);
+	direct_free(d);
+}
+
+static struct direct *direct_pop(struct dispatch *d)
+{
+	struct direct *first = d->first;
+
+	d->first = first->next;
+	if (!d->first)
+		d->last = &d->first;
+	d->n_waiting--;
+	first->next = NULL;
+	return first;
+}
+
+static void direct_start(struct front *f, struct direct *d)
+{
+	struct error e = ERROR_INIT;
+	struct job_order order = {
+		.id = d->id,
+		.owner = d->owner,
+		.attempt = 1,
+		.is_direct = true,
+		.queued_ms = d->queued_ms,
+		.spec = d->spec,
+		.over = on_direct_over,
+		.arg = d,
+	};
+
+	d->spec = NULL;
+	if (engine_start(f->engine, &order, &d->job, &e) < 0) {
+		direct_fail(d, &e);
+		return;
+	}
+	f->dispatch->n_direct++;
+	f->dispatch->counts.started++;
+	views_started(f, d->job);
+}
+
+static int may_wait(struct front *f, const struct caller *caller, unsigned *ret_retry_s, struct error *err)
+{
+	const struct dispatch *p = f->dispatch;
+
+	if (f->is_draining)
+		return error_set(err, ESHUTDOWN, "this node is being stopped");
+	if (p->n_waiting >= f->settings.slots * DIRECT_WAITING_PER_SLOT)
+		return error_set(err, EBUSY, "%zu runs are waiting already", p->n_waiting);
+	return auth_job_begins(f->auth, caller, ret_retry_s, err);
+}
+
+int dispatch_run(struct front *f, const struct caller *caller, struct job_spec *spec, direct_fn *fn, void *arg,
+		 struct direct **ret, unsigned *ret_retry_s, struct error *err)
+{
+	struct dispatch *p = f->dispatch;
+	struct direct *d = calloc(1, sizeof(*d));
+	int r;
+
+	*ret_retry_s = 1;
+	r = d ? may_wait(f, caller, ret_retry_s, err) : error_set(err, ENOMEM, "out of memory");
+	if (r < 0) {
+		free(d);
+		job_spec_free(spec);
+		return r;
+	}
+	d->front = f;
+	d->spec = spec;
+	d->text = job_spec_text(spec, &(size_t){ 0 });
+	d->fn = fn;
+	d->arg = arg;
+	d->queued_ms = time_now_ms();
+	front_new_id(d->id);
+	text_copy(d->owner, sizeof(d->owner), caller->owner);
+	*p->last = d;
+	p->last = &d->next;
+	p->n_waiting++;
+	*ret = d;
+	return 0;
+}
+
+void dispatch_abandon(struct direct *d)
+{
+	struct dispatch *p = d->front->dispatch;
+
+	d->fn = NULL;
+	if (d->job) {
+		job_cancel(d->job, "the client went away");
+		return;
+	}
+	for (struct direct **at = &p->first; *at; at = &(*at)->next) {
+		if (*at != d)
+			continue;
+		*at = d->next;
+		if (!*at)
+			p->last = at;
+		p->n_waiting--;
+		break;
+	}
+	direct_fail(d, NULL);
+}
+
+/* ---- leased jobs ---- */
+
+static void leased_free(struct leased *l)
+{
+	struct front *f = l->front;
+	struct dispatch *d = f->dispatch;
+
+	for (struct leased **p = &d->leased; *p; p = &(*p)->next) {
+		if (*p != l)
+			continue;
+		*p = l->next;
+		d->n_leased--;
+		break;
+	}
+	free(l);
+	dispatch_poke(f);
+	dispatch_check_drained(f);
+}
+
+static void on_settled(const struct error *e, const struct queue_record *r, void *arg)
+{
+	struct front *f = arg;
+
+	if (!e && (r->job.state == QUEUE_DEAD || r->job.state == QUEUE_CANCELLED)) {
+		auth_job_ended(f->auth, r->job.owner, 0, 0);
+		if (f->callbacks)
+			callbacks_fire(f->callbacks, r->job.id);
+	}
+}
+
+void dispatch_settle(struct front *f, const char *id)
+{
+	(void)queue_get(f->queue, id, false, on_settled, f); /* behind: an owner's count is too high until a restart */
+}
+
+static void on_returned(const struct error *e, void *arg)
+{
+	struct leased *l = arg;
+
+	if (e)
+		log_warning(LOG_FACTS(LOG_STR("job", l->id), LOG_STR("error", e->text)),
+			    "cannot give a job back, its lease will run out");
+	views_returned(l->front, l->id, l->attempt);
+	dispatch_settle(l->front, l->id);
+	leased_free(l);
+}
+
+static void give_back(struct leased *l, const char *reason, bool is_free)
+{
+	struct front *f = l->front;
+
+	log_notice(LOG_FACTS(LOG_STR("job", l->id), LOG_INT("attempt", l->attempt), LOG_STR("reason", reason)),
+		   "gave a job back to the queue");
+	f->dispatch->counts.returned++;
+	if (queue_return(f->queue, l->id, l->attempt, reason, is_free, on_returned, l) < 0)
+		on_returned(&(struct error){ .code = EAGAIN, .text = "the database is behind" }, l);
+}
+
+static void bury(struct leased *l, const char *reason)
+{
+	if (queue_bury(l->front->queue, l->id, l->attempt, reason, on_returned, l) < 0)
+		on_returned(&(struct error){ .code = EAGAIN, .text = "the database is behind" }, l);
+}
+
+static void on_recorded(enum recorded how, void *arg)
+{
+	struct leased *l = arg;
+	struct front *f = l->front;
+
+	f->dispatch->counts.recorded += how == RECORDED;
+	f->dispatch->counts.fenced += how == RECORD_FENCED;
+	views_recorded(f, l->id);
+	if (how == RECORDED && l->has_callback && f->callbacks)
+		callbacks_fire(f->callbacks, l->id);
+	leased_free(l);
+}
+
+static void on_leased_over(struct job *job, const struct job_result *result, void *arg)
+{
+	struct leased *l = arg;
+	struct front *f = l->front;
+
+	l->job = NULL;
+	f->dispatch->n_running--;
+	front_metrics_job(f, result);
+	if (l->is_lost) {
+		log_warning(LOG_FACTS(LOG_STR("job", l->id), LOG_INT("attempt", l->attempt)),
+			    "lease lost while it ran, result dropped");
+		f->dispatch->counts.fenced++;
+		leased_free(l);
+	} else if (l->is_given_back) {
+		give_back(l, "the node was stopped", true);
+	} else if (result->verdict.status == VERDICT_INTERNAL_ERROR) {
+		give_back(l, result->verdict.reason, false);
+	} else {
+		record_result(f, job, result, l->attempt, result_text(result, job), NULL, on_recorded, l);
+	}
+	dispatch_poke(f);
+}
+
+struct leased *dispatch_lease(struct front *f, const struct queue_job *q)
+{
+	struct leased *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL; /* the lease runs out */
+	l->front = f;
+	l->attempt = q->attempt;
+	text_copy(l->id, sizeof(l->id), q->id);
+	text_copy(l->owner, sizeof(l->owner), q->owner);
+	l->next = f->dispatch->leased;
+	f->dispatch->leased = l;
+	f->dispatch->n_leased++;
+	return l;
+}
+
+static int spec_of(struct front *f, const struct queue_job *q, struct job_spec **ret, struct error *err)
+{
+	const struct job_context context = {
+		.settings = &f->settings,
+		.runtimes = f->runtimes,
+		.has_policy = front_has_policy,
+		.arg = f,
+		.is_queued = true,
+	};
+
+	return job_spec_parse(q->spec, q->spec_size, &context, ret, NULL, err);
+}
+
+void dispatch_start(struct front *f, const struct queue_job *q, struct offer *offer)
+{
+	struct leased *l = dispatch_lease(f, q);
+	struct job_spec *spec = NULL;
+	struct error e = ERROR_INIT;
+	struct job_order order = { .id = q->id, .owner = q->owner, .attempt = q->attempt, .queued_ms = q->queued_ms,
+				   .over = on_leased_over, .arg = l };
+	int r = l ? spec_of(f, q, &spec, &e) : error_set(&e, ENOMEM, "out of memory");
+
+	if (r < 0) {
+		log_warning(LOG_FACTS(LOG_STR("job", q->id), LOG_STR("error", e.text)), "this job can never run");
+		if (offer)
+			dispatch_refuse_offer(f, offer);
+		if (l)
+			bury(l, e.text);
+		return;
+	}
+	order.spec = spec;
+	l->has_callback = spec->callback_url != NULL;
+	r = offer ? engine_adopt(f->engine, &offer->m, &offer->fds, &order, &l->job, &e)
+		  : engine_start(f->engine, &order, &l->job, &e);
+	if (r < 0) {
+		give_back(l, e.text, false);
+		return;
+	}
+	f->dispatch->n_running++;
+	f->dispatch->counts.started++;
+	f->dispatch->counts.adopted += offer != NULL;
+	views_started(f, l->job);
+	if (q->is_ending)
+		job_cancel(l->job, "cancelled by its owner");
+}
+
+static void on_taken(const struct error *e, const struct queue_job *jobs, size_t n, void *arg)
+{
+	struct front *f = arg;
+	struct dispatch *d = f->dispatch;
+
+	d->n_taking = 0;
+	if (e)
+		log_error(LOG_FACTS(LOG_STR("error", e->text)), "cannot take jobs from the queue");
+	for (size_t i = 0; i < n; i++)
+		dispatch_start(f, &jobs[i], NULL);
+	if (n > 0)
+		d->queue_may_have = true;
+	dispatch_poke(f);
+	dispatch_check_drained(f);
+}
+
+static void take(struct front *f)
+{
+	struct dispatch *d = f->dispatch;
+	size_t n = slots_free(f);
+
+	if (n > 1 && d->first) /* leave the other half to those that wait in memory */
+		n = (n + 1) / 2;
+	d->queue_may_have = false; /* set again by on_work, or when this take finds some */
+	d->n_taking = n;
+	if (queue_take(f->queue, n, on_taken, f) < 0) {
+		d->n_taking = 0;
+		d->is_behind = true; /* with the next renewal */
+	}
+}
+
+void dispatch_poke(struct front *f)
+{
+	struct dispatch *d = f->dispatch;
+
+	while (slots_free(f) > 0 && !f->is_draining && f->is_ready) {
+		bool queue_wants = d->queue_may_have && d->n_taking == 0;
+
+		if (d->first && (!queue_wants || !d->direct_had_turn)) {
+			d->direct_had_turn = true;
+			direct_start(f, direct_pop(d));
+		} else if (queue_wants) {
+			d->direct_had_turn = false;
+			take(f);
+		} else {
+			return;
+		}
+	}
+}
+
+static void on_queue_work(void *arg)
+{
+	struct front *f = arg;
+
+	f->dispatch->queue_may_have = true;
+	dispatch_poke(f);
+}
+
+bool dispatch_cancel(struct front *f, const char *id, const char *reason)
+{
+	for (struct leased *l = f->dispatch->leased; l; l = l->next) {
+		if (l->job && strcmp(l->id, id) == 0) {
+			job_cancel(l->job, reason);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ---- leases ---- */
+
+static void on_extended(const struct error *e, const char *id, unsigned attempt, void *arg)
+{
+	struct front *f = arg;
+
+	if (!e || e->code != ESTALE || !f->dispatch)
+		return;
+	for (struct leased *l = f->dispatch->leased; l; l = l->next) {
+		if (l->job && l->attempt == attempt && strcmp(l->id, id) == 0) {
+			l->is_lost = true;
+			job_cancel(l->job, "the lease was lost");
+			return;
+		}
+	}
+}
+
+static void on_renew(uv_timer_t *t)
+{
+	struct front *f = t->data;
+	struct dispatch *d = f->dispatch;
+
+	for (struct leased *l = d->leased; l; l = l->next)
+		(void)queue_extend(f->queue, l->id, l->attempt, on_extended, f); /* behind: the next round renews it */
+	if (d->is_behind) {
+		d->is_behind = false;
+		d->queue_may_have = true;
+		dispatch_poke(f);
+	}
+}
+
+/* ---- draining ---- */
+
+void dispatch_check_drained(struct front *f)
+{
+	struct dispatch *d = f->dispatch;
+	void (*done)(struct front *f) = d->drained;
+
+	if (!done || d->n_direct || d->n_leased || d->n_recording || d->n_taking)
+		return;
+	d->drained = NULL;
+	uv_timer_stop(&d->drain);
+	done(f);
+}
+
+static void cancel_one(struct job *job, void *arg)
+{
+	(void)arg;
+	job_cancel(job, "the node was stopped");
+}
+
+static void on_drain_over(uv_timer_t *t)
+{
+	struct front *f = t->data;
+
+	for (struct leased *l = f->dispatch->leased; l; l = l->next)
+		l->is_given_back = l->job != NULL;
+	engine_each(f->engine, cancel_one, NULL);
+}
+
+void dispatch_drain(struct front *f, void (*done)(struct front *f))
+{
+	struct dispatch *d = f->dispatch;
+	struct error e = ERROR_INIT;
+
+	(void)error_set(&e, ESHUTDOWN, "this node is being stopped");
+	while (d->first)
+		direct_fail(direct_pop(d), &e);
+	d->drained = done;
+	(void)uv_timer_start(&d->drain, on_drain_over, f->settings.drain_ns / NS_PER_MS, 0);
+	dispatch_check_drained(f);
+}
+
+/* ---- life ---- */
+
+int dispatch_new(struct front *f, struct error *err)
+{
+	struct dispatch *d = calloc(1, sizeof(*d));
+	uint64_t every_ms = f->settings.lease_ns / 3 / NS_PER_MS;
+
+	if (!d)
+		return error_set(err, ENOMEM, "out of memory");
+	d->last = &d->first;
+	f->dispatch = d;
+	(void)uv_timer_init(&f->loop, &d->renew);
+	(void)uv_timer_init(&f->loop, &d->drain);
+	d->renew.data = d->drain.data = f;
+	(void)uv_timer_start(&d->renew, on_renew, every_ms, every_ms);
+	queue_on_work(f->queue, on_queue_work, f);
+	return 0;
+}
+
+void dispatch_counts(const struct front *f, struct dispatch_counts *ret)
+{
+	const struct dispatch *d = f->dispatch;
+
+	*ret = d->counts;
+	ret->running = d->n_direct + d->n_running;
+	ret->direct_waiting = d->n_waiting;
+	ret->recording = d->n_recording + d->n_leased - d->n_running;
+}

@@ -1,0 +1,70 @@
+/* Between dispatch.c and recover.c: see dispatch.h. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "supervisor/front/dispatch.h"
+#include "supervisor/front/monitor_client.h"
+
+struct job_spec;
+struct queue_job;
+
+struct direct {
+	struct direct *next;
+	struct front *front;
+	char id[65], owner[65];
+	struct job_spec *spec; /* until it is started */
+	char *text;            /* canonical spec, for the record */
+	uint64_t queued_ms;
+	direct_fn *fn; /* NULL: abandoned */
+	void *arg;
+	struct job *job; /* NULL: waiting */
+};
+
+/* A job that was leased from the queue, until its result is recorded or it was given back. */
+struct leased {
+	struct leased *next;
+	struct front *front;
+	char id[65], owner[65];
+	unsigned attempt;
+	struct job *job;    /* NULL: over */
+	bool is_lost;       /* the lease went to somebody else: end it, record nothing */
+	bool is_given_back; /* drain: cancelled by us, to run again */
+	bool has_callback;
+};
+
+/* A living sandbox of an earlier front. */
+struct offer {
+	struct monitor_adopt m;
+	struct sandbox_fds fds; /* sock -1: taken */
+};
+
+struct dispatch {
+	struct direct *first, **last; /* waiting */
+	size_t n_waiting, n_direct;   /* n_direct: running */
+	struct leased *leased;
+	size_t n_leased, n_running;
+	size_t n_recording; /* direct ones */
+	size_t n_taking;    /* slots kept for an answer of queue_take */
+	bool queue_may_have, is_behind, direct_had_turn;
+	uv_timer_t renew, drain;
+	struct offer *offers;
+	size_t n_offers;
+	void (*recovered)(struct front *f);
+	void (*drained)(struct front *f);
+	struct dispatch_counts counts;
+};
+
+/* Take charge of a lease. NULL: out of memory. */
+struct leased *dispatch_lease(struct front *f, const struct queue_job *q);
+
+/* Run a leased job, in the sandbox of offer if there is one (its descriptors are taken). */
+void dispatch_start(struct front *f, const struct queue_job *q, struct offer *offer);
+
+/* A sandbox that nobody wants. */
+void dispatch_refuse_offer(struct front *f, struct offer *offer);
+
+void dispatch_check_drained(struct front *f);

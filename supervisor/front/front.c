@@ -1,0 +1,407 @@
+/*
+ * The front process: see front.h.
+ *
+ * How it works, from the start:
+ *
+ *   settings from the environment (the monitor made it complete) -> confine -> database and keys
+ *   monitor says WELCOME and ADOPT for each living sandbox      -> kept
+ *   both there: leases of an earlier front taken over or given back -> HTTP doors opened, LISTENING
+ *
+ * and at the end (DRAIN): doors take no new work -> what runs ends or is given back -> everything closed -> exit 0. The
+ * monitor going away ends us at once: its successor starts the next front, and the database has all that was promised.
+ */
+#include "supervisor/front/front.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "images/runtime_set.h"
+#include "runtime/base/error.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/log.h"
+#include "runtime/base/parse.h"
+#include "runtime/base/text.h"
+#include "supervisor/auth/auth.h"
+#include "supervisor/callback/callback.h"
+#include "supervisor/front/api.h"
+#include "supervisor/front/api_job_json.h"
+#include "supervisor/front/confine.h"
+#include "supervisor/front/dispatch.h"
+#include "supervisor/front/front_impl.h"
+#include "supervisor/front/front_metrics.h"
+#include "supervisor/front/monitor_client.h"
+#include "supervisor/front/views.h"
+#include "supervisor/http/http.h"
+#include "supervisor/jobs/engine.h"
+#include "supervisor/jobs/pool.h"
+#include "supervisor/jobs/result.h"
+#include "supervisor/monitor/monitor.h"
+#include "supervisor/queue/db.h"
+#include "supervisor/queue/queue.h"
+
+static struct front the_front;
+static unsigned waiting_for; /* what must be there before the doors open */
+
+enum { WAIT_MONITOR = 1, WAIT_AUTH = 2 };
+
+/* ---- what the parts ask ---- */
+
+struct front *front_of(struct http_request *rq)
+{
+	return http_arg(rq);
+}
+
+const struct caller *front_caller(struct http_request *rq)
+{
+	return http_caller(rq);
+}
+
+bool front_may(const struct caller *caller, const char *owner)
+{
+	return caller_is_admin(caller) || strcmp(caller->owner, owner) == 0;
+}
+
+void front_new_id(char ret[65])
+{
+	unsigned char raw[16];
+
+	while (getrandom(raw, sizeof(raw), 0) != (ssize_t)sizeof(raw))
+		;
+	ret[0] = 'j';
+	for (size_t i = 0; i < sizeof(raw); i++)
+		(void)snprintf(ret + 1 + 2 * i, 3, "%02x", raw[i]);
+}
+
+static struct auth *find_auth(struct http_request *rq)
+{
+	return front_of(rq)->auth;
+}
+
+static bool gate(struct http_request *rq, const struct http_route *route, void *arg)
+{
+	const struct front *f = arg;
+
+	return auth_admit(f->auth, rq, route);
+}
+
+/* ---- opening the doors ---- */
+
+static void fatal(const struct error *e)
+{
+	log_error(LOG_NONE, "front: %s", e->text);
+	exit(1);
+}
+
+/* Port 0 is any: what is said from here on is the one that it became. */
+static void say_port(struct front *f, int fd)
+{
+	struct sockaddr_storage a;
+	socklen_t size = sizeof(a);
+	char host[64], port[16], *text = NULL;
+
+	if (getsockname(fd, (struct sockaddr *)&a, &size) < 0 ||
+	    getnameinfo((struct sockaddr *)&a, size, host, sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV))
+		return;
+	if (asprintf(&text, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port) < 0)
+		return;
+	free(f->settings.listen);
+	f->settings.listen = text;
+}
+
+static int listen_all(struct front *f, struct error *err)
+{
+	const char *n = getenv("CUBIT_FRONT_TCP");
+	uint64_t count = 0;
+	int r = n ? parse_u64(n, 0, 64, &count, err) : 0;
+
+	if (r == 0)
+		r = http_server_listen(f->http, FRONT_FD_UNIX, err);
+	if (r == 0 && count > 0)
+		say_port(f, FRONT_FD_TCP);
+	for (uint64_t i = 0; r == 0 && i < count; i++)
+		r = http_server_listen(f->http, FRONT_FD_TCP + (int)i, err);
+	return r;
+}
+
+static void open_doors(struct front *f)
+{
+	struct http_options o = {
+		.routes = api_routes,
+		.gate = gate,
+		.done = front_metrics_http,
+		.origins = f->settings.origins,
+		.trusted_proxies = f->settings.trusted_proxies,
+		.arg = f,
+	};
+	struct error e = ERROR_INIT;
+
+	http_limits_defaults(&o.limits);
+	o.limits.body_bytes = (size_t)f->settings.max_body;
+	if (http_server_new(&f->loop, &o, &f->http, &e) < 0 || listen_all(f, &e) < 0)
+		fatal(&e);
+	f->is_ready = true;
+	(void)monitor_say_state(f->monitor, MONITOR_STATE_LISTENING, "serving");
+	log_notice(LOG_FACTS(LOG_STR("listen", f->settings.listen), LOG_INT("front", f->front_number)), "serving");
+	dispatch_poke(f);
+}
+
+/* Everything that was waited for is there. */
+static void arrived(struct front *f, unsigned what)
+{
+	struct error e = ERROR_INIT;
+
+	waiting_for &= ~what;
+	if (waiting_for == 0 && dispatch_recover(f, open_doors, &e) < 0)
+		fatal(&e);
+}
+
+static void on_auth_ready(const struct error *e, void *arg)
+{
+	if (e)
+		fatal(e);
+	arrived(arg, WAIT_AUTH);
+}
+
+/* ---- the monitor ---- */
+
+static void on_welcome(const struct monitor_welcome *m, void *arg)
+{
+	struct front *f = arg;
+
+	f->front_number = m->front_number;
+	f->is_hybrid = m->is_hybrid;
+	text_copy(f->boot_id, sizeof(f->boot_id), m->boot_id);
+}
+
+static void on_adopt(const struct monitor_adopt *m, struct sandbox_fds *fds, void *arg)
+{
+	struct front *f = arg;
+
+	if (!pool_adopt(f->pool, m, fds))
+		dispatch_offer(f, m, fds);
+}
+
+static void on_adopted(void *arg)
+{
+	arrived(arg, WAIT_MONITOR);
+}
+
+static void on_stopped(const struct monitor_stopped *m, void *arg)
+{
+	const struct front *f = arg;
+
+	if (!engine_stopped(f->engine, m))
+		(void)pool_stopped(f->pool, m->id);
+}
+
+static int load_runtimes(struct front *f, struct error *err)
+{
+	const char *const dirs[] = { f->settings.runtimes_dir, NULL };
+	struct runtime_set *set = NULL;
+	int r = runtime_set_load(dirs, &set, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; runtime_set_problem(set, i); i++)
+		log_warning(LOG_FACTS(LOG_STR("problem", runtime_set_problem(set, i))), "a language is not usable");
+	f->runtimes = set; /* an old one stays: jobs may point into it, and reloads are rare */
+	return 0;
+}
+
+static void on_reload(void *arg)
+{
+	struct front *f = arg;
+	struct error e = ERROR_INIT;
+
+	if (load_runtimes(f, &e) < 0) {
+		log_error(LOG_FACTS(LOG_STR("error", e.text)), "cannot reload languages, going on with the old ones");
+		return;
+	}
+	engine_set_runtimes(f->engine, f->runtimes);
+	pool_flush(f->pool, f->runtimes);
+	log_notice(LOG_NONE, "reloaded languages and policies");
+}
+
+/* ---- the end ---- */
+
+static void on_everything_closed(void *arg)
+{
+	struct front *f = arg;
+
+	(void)monitor_say_state(f->monitor, MONITOR_STATE_DRAINED, "stopped");
+	log_notice(LOG_NONE, "stopped");
+	exit(0);
+}
+
+static void on_http_closed(void *arg)
+{
+	struct front *f = arg;
+
+	f->http = NULL;
+	queue_free(f->queue);
+	auth_free(f->auth);
+	f->auth = NULL;
+	db_close(f->db, on_everything_closed, f);
+}
+
+static void on_callbacks_closed(void *arg)
+{
+	struct front *f = arg;
+
+	if (f->http)
+		http_server_close(f->http, on_http_closed, f);
+	else
+		on_http_closed(f);
+}
+
+static void on_drained(struct front *f)
+{
+	struct callbacks *c = f->callbacks;
+
+	pool_drain(f->pool);
+	f->callbacks = NULL; /* an answer of the queue may still be on its way */
+	callbacks_close(c, on_callbacks_closed, f);
+}
+
+static void on_drain(void *arg)
+{
+	struct front *f = arg;
+
+	if (f->is_draining)
+		return;
+	f->is_draining = true;
+	log_notice(LOG_NONE, "stopping: no new work, waiting for what runs");
+	if (f->http)
+		http_server_drain(f->http);
+	dispatch_drain(f, on_drained);
+}
+
+static void on_monitor_gone(void *arg)
+{
+	(void)arg;
+	log_error(LOG_NONE, "the monitor is gone, leaving");
+	_exit(1);
+}
+
+/* ---- life ---- */
+
+/* A job whose end somebody wants to be told of. Not known for a moment: no answer, it is asked for again. */
+static void on_callback_record(const struct error *e, const struct queue_record *r, void *arg)
+{
+	char *id = arg;
+	struct front *f = &the_front;
+	bool is_over = !e && (r->job.state == QUEUE_DONE || r->job.state == QUEUE_DEAD || r->job.state == QUEUE_CANCELLED);
+	json_t *json = is_over ? api_job_json(r) : NULL;
+	char *text = json ? json_dumps(json, JOB_RESULT_DUMP) : NULL;
+
+	if (f->callbacks && (text || (e && e->code == ENOENT) || (!e && !is_over)))
+		callbacks_result(f->callbacks, id, text);
+	json_decref(json);
+	free(text);
+	free(id);
+}
+
+static void on_callback_wants(struct callbacks *c, const char *job_id, void *arg)
+{
+	struct front *f = arg;
+	char *id = strdup(job_id);
+
+	(void)c;
+	if (!id || queue_get(f->queue, job_id, false, on_callback_record, id) < 0)
+		free(id);
+}
+
+static int start_work(struct front *f, struct error *err)
+{
+	const struct monitor_handlers handlers = {
+		.welcome = on_welcome, .adopt = on_adopt, .adopted = on_adopted, .stopped = on_stopped, .reload = on_reload,
+		.drain = on_drain, .gone = on_monitor_gone, .arg = f,
+	};
+	struct engine_options o = {
+		.loop = &f->loop, .settings = &f->settings, .state_fd = FRONT_FD_STATE, .observe = front_metrics_stage,
+		.arg = f,
+	};
+	int r = monitor_client_new(&f->loop, FRONT_FD_MONITOR, &handlers, &f->monitor, err);
+
+	if (r == 0)
+		r = pool_new(&f->loop, f->monitor, &f->settings, f->runtimes, &f->pool, err);
+	o.runtimes = f->runtimes;
+	o.monitor = f->monitor;
+	o.pool = f->pool;
+	if (r == 0)
+		r = engine_new(&o, &f->engine, err);
+	return r;
+}
+
+static int start_store(struct front *f, struct error *err)
+{
+	struct queue_options o = {
+		.max_waiting = f->settings.queue_max,
+		.attempts = f->settings.attempts,
+		.lease_ns = f->settings.lease_ns,
+		.retention_ns = f->settings.retention_ns,
+	};
+	const char *hash = getenv("CUBIT_ADMIN_HASH");
+	int r = db_open(&f->loop, FRONT_FD_STATE, &f->db, err);
+
+	text_copy(o.node, sizeof(o.node), f->settings.node);
+	if (r == 0)
+		r = queue_open(f->db, &o, &f->queue, err);
+	if (r == 0)
+		r = auth_open(f->db, &f->settings, hash ? hash : "", on_auth_ready, f, &f->auth, err);
+	if (r == 0)
+		r = callbacks_open(&f->loop, f->db, &f->settings, on_callback_wants, f, &f->callbacks, err);
+	return r;
+}
+
+static int start(struct front *f, struct error *err)
+{
+	enum log_level level = LOG_LEVEL_NOTICE;
+	int r = settings_load(&f->settings, err);
+
+	if (r < 0)
+		return r;
+	(void)log_parse_level(f->settings.log_level, &level); /* checked by the settings */
+	log_init(STDERR_FILENO, level, strcmp(f->settings.log_format, "json") == 0 ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+	(void)signal(SIGPIPE, SIG_IGN);
+	f->started_ms = time_now_ms();
+	auth_of = find_auth;
+	waiting_for = WAIT_MONITOR | WAIT_AUTH;
+	if (uv_loop_init(&f->loop) < 0)
+		return error_set(err, ENOMEM, "cannot make an event loop");
+	if (fchdir(FRONT_FD_STATE) < 0) /* the database is opened from here, whatever lies above */
+		return error_errno(err, errno, "enter CUBIT_STATE/front");
+	r = confine_front(&f->settings, FRONT_FD_STATE, err);
+	if (r == 0)
+		r = load_runtimes(f, err);
+	if (r == 0)
+		r = front_metrics_new(f, err);
+	if (r == 0)
+		r = start_store(f, err);
+	if (r == 0)
+		r = dispatch_new(f, err);
+	if (r == 0)
+		r = views_new(f, err);
+	if (r == 0)
+		r = start_work(f, err);
+	return r;
+}
+
+int front_main(void)
+{
+	struct error e = ERROR_INIT;
+
+	if (start(&the_front, &e) < 0) {
+		log_error(LOG_NONE, "front: %s", e.text);
+		return 1;
+	}
+	uv_run(&the_front.loop, UV_RUN_DEFAULT);
+	return 1; /* never without work: the monitor's socket alone keeps the loop alive */
+}

@@ -1,0 +1,63 @@
+/*
+ * What the parts of the front share: one struct, made by front.c, borrowed by everybody else for the life of the process.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "supervisor/settings.h"
+
+struct auth;
+struct callbacks;
+struct caller;
+struct db;
+struct dispatch;
+struct engine;
+struct http_request;
+struct http_server;
+struct metrics;
+struct monitor_client;
+struct pool;
+struct queue;
+struct runtime_set;
+struct views;
+
+struct front {
+	uv_loop_t loop;
+	struct settings settings;
+	const struct runtime_set *runtimes; /* old ones are kept: jobs may still point into them */
+	struct monitor_client *monitor;
+	struct db *db;
+	struct auth *auth;
+	struct queue *queue;
+	struct callbacks *callbacks;
+	struct pool *pool;
+	struct engine *engine;
+	struct dispatch *dispatch;
+	struct views *views;
+	struct http_server *http;
+	struct metrics *metrics;
+	char boot_id[40];
+	unsigned front_number;
+	bool is_hybrid; /* cgroups of this host */
+	bool is_ready;    /* serving */
+	bool is_draining; /* SIGTERM: nothing new */
+	uint64_t started_ms;
+};
+
+struct front *front_of(struct http_request *rq);
+
+/* The caller of a request; never NULL behind a route with a scope. */
+const struct caller *front_caller(struct http_request *rq);
+
+/* May this caller see and change what belongs to owner? The one place that decides it. */
+bool front_may(const struct caller *caller, const char *owner);
+
+/* A policy of that name is set up (job_context.has_policy; arg is the front). The monitor has the last word. */
+bool front_has_policy(const char *name, void *arg);
+
+/* 128 random bits as an id: "j" and 32 hex digits. */
+void front_new_id(char ret[65]);

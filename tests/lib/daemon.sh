@@ -1,0 +1,96 @@
+#!/bin/bash
+# Sourced by tests that start a cubitd of their own: TAP and ids of sandbox.sh, the default images made once for all of
+# them, a daemon with its own port, state, claims and id range, curl on its doors.
+#
+#   . tests/lib/daemon.sh
+#   need_images bash python
+#   start_daemon                        # -> $url, $sock, $key, $daemon; settings by the environment before
+#   api /v1/run -d '{"runtime":"bash","source":"echo hi"}'   # -> $status, $body (admin over the unix socket)
+#   is "$(get stdout)" hi 'it runs'
+#   stop_daemon; done_testing
+
+# shellcheck source=tests/lib/sandbox.sh
+. "$(dirname "${BASH_SOURCE[0]}")/sandbox.sh"
+
+daemon='' daemon_log=$dir/cubitd.log url='' sock='' key='' status='' body=''
+
+# The images NAME... in a store that all tests of this build share. Made by whoever comes first; the others wait.
+need_images()
+{
+	local state=$CUBIT_BUILD/images-state
+	mkdir -p "$state"
+	if ! (flock 9 && CUBIT_STATE=$state CUBIT_BUILD=$CUBIT_BUILD "$CUBIT_SRC/tools/mkimage" "$@") \
+		9>"$state/lock" >"$dir/mkimage.log" 2>&1; then
+		diag "$(tail -n 20 "$dir/mkimage.log")"
+		echo 'Bail out! the images cannot be made'
+		exit 1
+	fi
+	mkdir -p "$dir/state"
+	[ -e "$dir/state/images" ] || ln -s "$state/images" "$dir/state/images"
+}
+
+# Start it and wait until it is ready. More settings: in the environment.
+start_daemon()
+{
+	mkdir -p "$dir/state" "$dir/run"
+	CUBIT_STATE=$dir/state CUBIT_RUN=$dir/run CUBIT_LISTEN=${CUBIT_LISTEN:-127.0.0.1:0} CUBIT_USER=${CUBIT_USER:-64642} \
+		CUBIT_ID_BASE=$id_base "$CUBIT_BUILD/bin/cubitd" >>"$daemon_log" 2>&1 </dev/null &
+	daemon=$!
+	background+=("$daemon") # ended with the test
+	sock=$dir/run/cubit.sock
+	wait_ready "${1:-200}" || {
+		diag "$(tail -n 30 "$daemon_log")"
+		echo 'Bail out! cubitd does not start'
+		exit 1
+	}
+	url=http://$(head -n 1 "$dir/run/listen")
+	key=$(cat "$dir/state/admin.key")
+}
+
+wait_ready() # TRIES of 50 ms
+{
+	local i
+	for ((i = 0; i < $1; i++)); do
+		[ "$(curl -s -o /dev/null -w '%{http_code}' --unix-socket "$sock" http://cubit/readyz 2>/dev/null)" = 200 ] && return 0
+		kill -0 "$daemon" 2>/dev/null || return 1
+		sleep 0.05
+	done
+	return 1
+}
+
+stop_daemon() # -> $status
+{
+	kill -TERM "$daemon" 2>/dev/null
+	wait "$daemon"
+	status=$?
+	background=()
+	daemon=''
+}
+
+# One request as admin over the unix socket: PATH and options of curl. -> $status (HTTP), $body
+api()
+{
+	local path=$1
+	shift
+	body=$(curl -sS --max-time 60 --unix-socket "$sock" -w '\n%{http_code}' "http://cubit$path" "$@" 2>"$dir/curl.err")
+	status=${body##*$'\n'}
+	body=${body%$'\n'*}
+}
+
+# A field of the last answer; nested with dots: error.field, outputs.0.path
+get()
+{
+	python3 -c '
+import json, sys
+v = json.load(sys.stdin)
+for k in sys.argv[1].split("."):
+    v = v[int(k)] if isinstance(v, list) else v.get(k)
+    if v is None: break
+print(json.dumps(v) if isinstance(v, (dict, list, bool)) or v is None else v)' "$1" <<<"$body" 2>/dev/null
+}
+
+# A JSON string of standard input, for request bodies.
+json()
+{
+	python3 -c 'import json, sys; print(json.dumps(sys.stdin.read()), end="")'
+}
