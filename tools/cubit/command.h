@@ -13,9 +13,19 @@ enum { EXIT_YES = 0, EXIT_NO = 1, EXIT_USAGE = 2 };
 /* argv[0] is the command's name; returns the exit status of the program. */
 typedef int command_fn(int argc, char **argv);
 
+int audit_main(int argc, char **argv);
+int completion_main(int argc, char **argv);
+int config_main(int argc, char **argv);
+int dead_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
 int image_main(int argc, char **argv);
+int job_main(int argc, char **argv);
+int key_main(int argc, char **argv);
+int login_main(int argc, char **argv);
+int pool_main(int argc, char **argv);
+int run_main(int argc, char **argv);
 int runtime_main(int argc, char **argv);
+int stats_main(int argc, char **argv);
 
 /* One option of a command. A table of them ends with a row without a name. */
 struct option_row {

@@ -3,9 +3,10 @@
  *
  * How it works
  *
- * One process, one thread, no daemon behind it yet: `cubit COMMAND` looks the command up in the table below, hands it
- * the rest of the arguments and exits with what it returns. It runs with the privilege of whoever calls it, keeps
- * nothing and writes to no file.
+ * One process, one thread: `cubit COMMAND` looks the command up in the table below, hands it the rest of the arguments
+ * and exits with what it returns. It runs with the privilege of whoever calls it and keeps nothing. `config`, `doctor`,
+ * `image` and `runtime` work by themselves; the others (families.h) are clients of the daemon, on its unix socket or by
+ * --url and --key (client.h).
  *
  * `cubit doctor` finds out by trying, so most of what it does happens in children: each check is a fork of its own
  * that may move into new namespaces, mount there, and die; what it found comes back in one write on a pipe.
@@ -30,9 +31,19 @@ static const struct {
 	command_fn *run;
 	const char *help;
 } commands[] = {
+	{ "audit", audit_main, "show who did what" },
+	{ "completion", completion_main, "print what a shell completes these commands with" },
+	{ "config", config_main, "print the settings and where each comes from" },
+	{ "dead", dead_main, "jobs that could not be run: list, run again, forget" },
 	{ "doctor", doctor_main, "say what this machine has and lacks for running Cubit" },
 	{ "image", image_main, "fetch, send, list and remove images" },
+	{ "job", job_main, "queued jobs: submit, list, look at, wait for, cancel" },
+	{ "key", key_main, "make, list and revoke keys for the daemon" },
+	{ "login", login_main, "print a link that logs a browser in" },
+	{ "pool", pool_main, "show the sandboxes that stand ready" },
+	{ "run", run_main, "run a program in a sandbox and show its output" },
 	{ "runtime", runtime_main, "list the languages, show one, test them in sandboxes" },
+	{ "stats", stats_main, "show what the daemon does" },
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
@@ -47,7 +58,7 @@ static void print_help(FILE *to)
 		      "  %-12s print this and exit; 'cubit COMMAND --help' says more about one\n"
 		      "  %-12s print the version and exit\n"
 		      "\nexit status: 0 done, and the answer is yes; 1 it could not be done, or the answer is no;\n"
-		      "2 the command line was wrong.\n",
+		      "2 the command line was wrong; 3 the daemon cannot be reached or refused.\n",
 		      "--help", "--version");
 }
 

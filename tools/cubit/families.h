@@ -1,0 +1,7 @@
+/* The families of commands, each in the file of its name. */
+#pragma once
+
+struct family;
+
+extern const struct family audit_family, completion_family, dead_family, job_family, key_family, login_family,
+	pool_family, run_family, stats_family;
