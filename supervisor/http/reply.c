@@ -183,7 +183,7 @@ void http_reply(struct http_request *rq, int status, const char *type, const voi
 
 void http_reply_json(struct http_request *rq, int status, json_t *owned)
 {
-	char *text = owned ? json_dumps(owned, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+	char *text = owned ? json_dumps(owned, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15)) : NULL;
 
 	json_decref(owned);
 	if (text)

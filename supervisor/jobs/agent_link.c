@@ -39,7 +39,8 @@ static bool take(struct agent_link *link, unsigned most)
 	if (!e)
 		return !link->is_gone;
 	is_busy = true;
-	/* put back below, before it goes: cppcheck-suppress autoVariables */
+	/* put back below, before it goes */
+	/* cppcheck-suppress autoVariables */
 	link->is_freed = &is_freed;
 	while (most-- > 0 && !is_freed && !link->is_gone) {
 		int r = agent_receive(fd_watch_fd(link->watch), e, MSG_DONTWAIT, &err);

@@ -83,7 +83,7 @@ static const struct row rows[] = {
 	{ "the disk",
 	  "{\"runtime\":\"sh\",\"source\":\"dd if=/dev/zero of=big bs=1048576 count=80 2>/dev/null\",\"limits\":{\"disk\":8388608}}",
 	  "disk_limit", "", "", 1 },
-	{ "the policy", "{\"runtime\":\"sh\",\"source\":\"exec payload syscall reboot\"}", NULL, NULL, NULL, -2 },
+	{ "the policy", "{\"runtime\":\"sh\",\"source\":\"exec payload x32 39\"}", "policy_violation", NULL, NULL, -2 },
 	{ "a background process ends with it, and is not waited for",
 	  "{\"runtime\":\"sh\",\"source\":\"sleep 30 & echo started\"}", "ok", "started\n", "", 0 },
 	{ "two stages", "{\"runtime\":\"copied\",\"source\":\"echo making $STAGE; echo '#!/bin/sh' >$1; echo 'echo $STAGE $*' >>$1; "
