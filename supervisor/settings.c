@@ -293,6 +293,13 @@ static const struct row rows[] = {
 	VALUE("CUBIT_POOL_MEMORY", KIND_BYTES,  pool_memory,    "256M",  0, TEBI,                     "memory of all sandboxes that stand ready; 0: none do"),
 	VALUE("CUBIT_POOL",        KIND_NUMBER, pool_per_class, "4",     0, 1024,                     "how many sandboxes of one kind stand ready, at most"),
 
+	{ "REDIS_URL", KIND_TEXT, true, AT(redis_url), "", NULL, NULL, 0, 0, "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], rediss:// with TLS, unix:///PATH; empty: no Redis" },
+	TEXT("CUBIT_REDIS_CA",      redis_ca,      "",                                                            NULL, "certificates that rediss:// believes; empty: those of the system"),
+	TEXT("CUBIT_REDIS_STREAMS", redis_streams, "cubit:jobs/cubit:workers/job goxec:jobs/goxec:workers/job",   NULL, "streams that jobs are taken from: STREAM/GROUP/FIELD, separated by blanks; empty: none"),
+	TEXT("CUBIT_REDIS_LIST",    redis_list,    "execution",                                                   NULL, "list that jobs are taken from; empty: none"),
+	TEXT("CUBIT_REDIS_PREFIX",  redis_prefix,  "cubit:",                                                      NULL, "what the names of our own keys begin with"),
+	VALUE("CUBIT_REDIS_EVENTS", KIND_NUMBER,   redis_events, "10000", 0, 1000000, "events kept in the stream of one job; 0: none are published"),
+
 	VALUE("CUBIT_RATE",  KIND_NUMBER, rate_per_s, "50",  0, 1000000,  "requests a second that one key may make; 0: any number"),
 	VALUE("CUBIT_BURST", KIND_NUMBER, rate_burst, "200", 1, 10000000, "requests that it may make at once after a pause"),
 	TEXT("CUBIT_ORIGINS",           origins,           "", check_origins,  "origins besides our own that browsers may come from, separated by blanks"),
@@ -346,7 +353,7 @@ static int read_text(const struct row *row, const char *text, char **ret, struct
 	}
 	if (strlen(text) >= (size_t)SETTING_TEXT_MAX)
 		return error_set(err, EINVAL, "is longer than %d bytes", SETTING_TEXT_MAX - 1);
-	if (row->check(text, err) < 0)
+	if (row->check && row->check(text, err) < 0)
 		return -EINVAL;
 	copy = strdup(text);
 	if (!copy)
@@ -902,7 +909,7 @@ char **settings_environment(const struct settings *s)
 	for (size_t i = 0; env[n] && i < ROWS; i++) {
 		cleanup_buf struct buf line = BUF_INIT;
 
-		if (rows[i].is_secret)
+		if (rows[i].offset == AT(admin_key)) /* the front knows its hash only */
 			continue;
 		if (buf_printf(&line, "%s=", rows[i].name) == 0 && write_value(&rows[i], s, &line) == 0)
 			env[++n] = buf_take(&line);

@@ -8,7 +8,7 @@ seconds=$1 only=${2:-}
 lib=build/fuzz/lib
 make --no-print-directory -j"$(nproc)" CC=clang BUILD=$lib SANITIZE=address,undefined \
 	CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' INIT_CFLAGS='-O2 -g' libs
-pkgs='libuv sqlite3 jansson libseccomp ext2fs com_err libcurl libcrypto libzstd libisal zlib'
+pkgs='libuv sqlite3 hiredis libssl jansson libseccomp ext2fs com_err libcurl libcrypto libzstd libisal zlib'
 for target in tests/fuzz/*.c; do
 	name=$(basename "$target" .c)
 	[ -z "$only" ] || [ "$only" = "$name" ] || continue

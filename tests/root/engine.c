@@ -458,7 +458,8 @@ static void test_front_dies(void)
 			break;
 		case DEAD_READS:
 			is_str(text_of(j->result, "status"), "time_limit", "the wall clock of one goes on from its start");
-			ok(json_real_value(json_object_get(j->result, "wall_ms")) < 3500, "and not from ours") ||
+			/* 300 ms under the front that died, 1500 under none */
+			ok(json_number_value(json_object_get(j->result, "wall_ms")) > 1750, "and not from ours") ||
 				(show(j->result), 0);
 			break;
 		default:
