@@ -59,6 +59,13 @@ struct settings {
 	uint64_t pool_memory;   /* CUBIT_POOL_MEMORY 256M: of all sandboxes that stand ready; 0: no pool */
 	uint64_t pool_per_class; /* CUBIT_POOL 4: at most, of one kind */
 
+	/* the doors */
+	uint64_t rate_per_s;     /* CUBIT_RATE 50 requests a second of a key; 0: no bucket */
+	uint64_t rate_burst;     /* CUBIT_BURST 200 */
+	char *origins;           /* CUBIT_ORIGINS: further origins that browsers may come from, separated by blanks */
+	char *trusted_proxies;   /* CUBIT_TRUSTED_PROXIES: addresses or prefixes whose X-Forwarded-For is believed */
+	char *callback_networks; /* CUBIT_CALLBACK_NETWORKS: private prefixes that callbacks may go to; "" : none */
+
 	/* Redis; all of it off without a URL */
 	char *redis_url;       /* REDIS_URL "": redis://, rediss:// or unix://; secret: printed without its password */
 	char *redis_ca;        /* CUBIT_REDIS_CA: certificates for rediss://; "": the system's */
@@ -67,13 +74,6 @@ struct settings {
 	char *redis_list;      /* CUBIT_REDIS_LIST "execution"; "": none */
 	char *redis_prefix;    /* CUBIT_REDIS_PREFIX "cubit:": of our own keys */
 	uint64_t redis_events; /* CUBIT_REDIS_EVENTS 10000: events kept in the stream of one job; 0: none are published */
-
-	/* the doors */
-	uint64_t rate_per_s;     /* CUBIT_RATE 50 requests a second of a key; 0: no bucket */
-	uint64_t rate_burst;     /* CUBIT_BURST 200 */
-	char *origins;           /* CUBIT_ORIGINS: further origins that browsers may come from, separated by blanks */
-	char *trusted_proxies;   /* CUBIT_TRUSTED_PROXIES: addresses or prefixes whose X-Forwarded-For is believed */
-	char *callback_networks; /* CUBIT_CALLBACK_NETWORKS: private prefixes that callbacks may go to; "" : none */
 
 	uint8_t sources[SETTINGS_ROOM]; /* enum setting_source of each row of the table; for settings_print() */
 };
