@@ -69,16 +69,17 @@ rest = w.until(lambda m: m["type"] == "exit")
 check("end" in text(rest) and rest[-1]["status"] == "ok", "the end of standard input reaches it", rest[-1:])
 check(w.receive() is None and w.code == 1000, "and the stream is closed", w.code)
 
-job = submit("import signal, time\ndef f(*a):\n  print('caught', flush=True); raise SystemExit(5)\n"
-             "signal.signal(signal.SIGINT, f); print('ready', flush=True)\nwhile True: time.sleep(1)")
+# os.write: a handler must not print into the print that it interrupts
+job = submit("import os, signal, time\ndef f(*a):\n  os.write(1, b'caught'); raise SystemExit(5)\n"
+             "signal.signal(signal.SIGINT, f); os.write(1, b'ready')\nwhile True: time.sleep(1)")
 w = WebSocket(path, f"/v1/jobs/{job}/stream")
 w.until(has("ready"))
 w.send({"type": "signal", "signal": "INT"})
 rest = w.until(lambda m: m["type"] == "exit")
 check("caught" in text(rest) and rest[-1]["exit_code"] == 5, "a signal reaches it", rest)
 
-job = submit("import os, signal, time\ndef f(*a): print('now', os.get_terminal_size(), flush=True)\n"
-             "signal.signal(signal.SIGWINCH, f); print(os.isatty(0), os.get_terminal_size(), flush=True)\n"
+job = submit("import os, signal, time\ndef f(*a): os.write(1, repr(os.get_terminal_size()).encode())\n"
+             "signal.signal(signal.SIGWINCH, f); os.write(1, repr((os.isatty(0), os.get_terminal_size())).encode())\n"
              "for _ in range(100): time.sleep(0.1)", interactive=True, tty={"cols": 100, "rows": 30})
 w = WebSocket(path, f"/v1/jobs/{job}/stream")
 first = text(w.until(has("lines=30")))

@@ -16,7 +16,8 @@ import threading
 import time
 
 path, clients, stop_file = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-DEADLINE = 240  # seconds after the stop
+DEADLINE = 300  # seconds after the stop
+PAUSE = 0.5  # of a client between two jobs: what is promised must fit the machine
 
 
 class Connection(http.client.HTTPConnection):
@@ -61,7 +62,7 @@ def client(number):
             time.sleep(0.05)  # broken off, restarting, or too much is waiting
             if os.path.exists(stop_file):
                 return  # never promised
-        time.sleep(0.03)
+        time.sleep(PAUSE)
 
 
 threads = [threading.Thread(target=client, args=(i,)) for i in range(clients)]
