@@ -14,6 +14,7 @@
 #include "supervisor/front/api_spec.h"
 #include "supervisor/front/dispatch.h"
 #include "supervisor/front/front_impl.h"
+#include "supervisor/front/lookup.h"
 #include "supervisor/front/views.h"
 #include "supervisor/http/http.h"
 #include "supervisor/jobs/engine.h"
@@ -260,7 +261,7 @@ void api_get_job(struct http_request *rq)
 	struct front *f = front_of(rq);
 	struct question *q = question_new(rq);
 
-	if (q && queue_get(f->queue, q->id, false, on_job, q) < 0) {
+	if (q && lookup_job(f, q->id, false, on_job, q) < 0) {
 		free(q);
 		api_busy(rq);
 	}
@@ -303,7 +304,7 @@ void api_cancel_job(struct http_request *rq)
 	if (!q)
 		return;
 	auth_audit(f->auth, rq, "job.cancel", q->id, "asked");
-	if (queue_cancel(f->queue, q->id, caller_is_admin(c) ? NULL : c->owner, on_cancelled, q) < 0) {
+	if (lookup_cancel(f, q->id, caller_is_admin(c) ? NULL : c->owner, on_cancelled, q) < 0) {
 		free(q);
 		api_busy(rq);
 	}

@@ -15,6 +15,7 @@
 #include "supervisor/front/dispatch_impl.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/front/front_metrics.h"
+#include "supervisor/front/lookup.h"
 #include "supervisor/front/record.h"
 #include "supervisor/front/views.h"
 #include "supervisor/jobs/engine.h"
@@ -73,7 +74,7 @@ static void on_direct_over(struct job *job, const struct job_result *result, voi
 	if (d->fn)
 		d->fn(copy ? NULL : &e, copy, copy ? strlen(copy) : 0, d->arg);
 	f->dispatch->n_recording++;
-	record_result(f, job, result, 0, json, d->text, on_direct_recorded, f);
+	record_result(f, NULL, job, result, 0, json, d->text, on_direct_recorded, f);
 	views_recorded(f, job_id(job)); /* nobody else will run it: what its journal says is final */
 	direct_free(d);
 	dispatch_poke(f);
@@ -216,7 +217,7 @@ static void on_settled(const struct error *e, const struct queue_record *r, void
 
 void dispatch_settle(struct front *f, const char *id)
 {
-	(void)queue_get(f->queue, id, false, on_settled, f); /* behind: an owner's count is too high until a restart */
+	(void)lookup_job(f, id, false, on_settled, f); /* behind: an owner's count is too high until a restart */
 }
 
 static void on_returned(const struct error *e, void *arg)
@@ -238,13 +239,13 @@ static void give_back(struct leased *l, const char *reason, bool is_free)
 	log_notice(LOG_FACTS(LOG_STR("job", l->id), LOG_INT("attempt", l->attempt), LOG_STR("reason", reason)),
 		   "gave a job back to the queue");
 	f->dispatch->counts.returned++;
-	if (queue_return(f->queue, l->id, l->attempt, reason, is_free, on_returned, l) < 0)
+	if (l->source->ops->give_back(l->source->self, l->id, l->attempt, reason, is_free, on_returned, l) < 0)
 		on_returned(&(struct error){ .code = EAGAIN, .text = "the database is behind" }, l);
 }
 
 static void bury(struct leased *l, const char *reason)
 {
-	if (queue_bury(l->front->queue, l->id, l->attempt, reason, on_returned, l) < 0)
+	if (l->source->ops->bury(l->source->self, l->id, l->attempt, reason, on_returned, l) < 0)
 		on_returned(&(struct error){ .code = EAGAIN, .text = "the database is behind" }, l);
 }
 
@@ -279,18 +280,19 @@ static void on_leased_over(struct job *job, const struct job_result *result, voi
 	} else if (result->verdict.status == VERDICT_INTERNAL_ERROR) {
 		give_back(l, result->verdict.reason, false);
 	} else {
-		record_result(f, job, result, l->attempt, result_text(result, job), NULL, on_recorded, l);
+		record_result(f, l->source, job, result, l->attempt, result_text(result, job), NULL, on_recorded, l);
 	}
 	dispatch_poke(f);
 }
 
-struct leased *dispatch_lease(struct front *f, const struct queue_job *q)
+struct leased *dispatch_lease(struct front *f, struct source *source, const struct queue_job *q)
 {
 	struct leased *l = calloc(1, sizeof(*l));
 
 	if (!l)
 		return NULL; /* the lease runs out */
 	l->front = f;
+	l->source = source;
 	l->attempt = q->attempt;
 	text_copy(l->id, sizeof(l->id), q->id);
 	text_copy(l->owner, sizeof(l->owner), q->owner);
@@ -313,9 +315,9 @@ static int spec_of(struct front *f, const struct queue_job *q, struct job_spec *
 	return job_spec_parse(q->spec, q->spec_size, &context, ret, NULL, err);
 }
 
-void dispatch_start(struct front *f, const struct queue_job *q, struct offer *offer)
+void dispatch_start(struct front *f, struct source *source, const struct queue_job *q, struct offer *offer)
 {
-	struct leased *l = dispatch_lease(f, q);
+	struct leased *l = dispatch_lease(f, source, q);
 	struct job_spec *spec = NULL;
 	struct error e = ERROR_INIT;
 	struct job_order order = { .id = q->id, .owner = q->owner, .attempt = q->attempt, .queued_ms = q->queued_ms,
@@ -342,39 +344,72 @@ void dispatch_start(struct front *f, const struct queue_job *q, struct offer *of
 	f->dispatch->counts.started++;
 	f->dispatch->counts.adopted += offer != NULL;
 	views_started(f, l->job);
+	if (source->ops->started)
+		source->ops->started(source->self, l->job);
 	if (q->is_ending)
 		job_cancel(l->job, "cancelled by its owner");
 }
 
+/* One question to one source. */
+struct taking {
+	struct front *front;
+	struct source *source;
+};
+
 static void on_taken(const struct error *e, const struct queue_job *jobs, size_t n, void *arg)
 {
-	struct front *f = arg;
-	struct dispatch *d = f->dispatch;
+	struct taking *t = arg;
+	struct front *f = t->front;
+	struct source *s = t->source;
 
-	d->n_taking = 0;
+	free(t);
+	f->dispatch->n_taking -= s->n_taking;
+	s->n_taking = 0;
 	if (e)
-		log_error(LOG_FACTS(LOG_STR("error", e->text)), "cannot take jobs from the queue");
+		log_error(LOG_FACTS(LOG_STR("source", s->ops->name), LOG_STR("error", e->text)), "cannot take jobs");
+	s->is_behind |= e != NULL;
 	for (size_t i = 0; i < n; i++)
-		dispatch_start(f, &jobs[i], NULL);
-	if (n > 0)
-		d->queue_may_have = true;
+		dispatch_start(f, s, &jobs[i], NULL);
+	s->may_have |= n > 0;
 	dispatch_poke(f);
 	dispatch_check_drained(f);
 }
 
-static void take(struct front *f)
+static void take(struct front *f, struct source *s)
 {
 	struct dispatch *d = f->dispatch;
+	struct taking *t = malloc(sizeof(*t));
 	size_t n = slots_free(f);
 
 	if (n > 1 && d->first) /* leave the other half to those that wait in memory */
 		n = (n + 1) / 2;
-	d->queue_may_have = false; /* set again by on_work, or when this take finds some */
-	d->n_taking = n;
-	if (queue_take(f->queue, n, on_taken, f) < 0) {
-		d->n_taking = 0;
-		d->is_behind = true; /* with the next renewal */
+	s->may_have = false; /* set again by on_work, or when this take finds some */
+	s->n_taking = n;
+	d->n_taking += n;
+	if (t)
+		*t = (struct taking){ .front = f, .source = s };
+	if (!t || s->ops->take(s->self, n, on_taken, t) < 0) {
+		free(t);
+		s->n_taking = 0;
+		d->n_taking -= n;
+		s->is_behind = true; /* with the next renewal */
 	}
+}
+
+/* In turn, so that none starves the others. NULL: none may have work, or all that may are being asked. */
+static struct source *next_source(struct front *f)
+{
+	struct dispatch *d = f->dispatch;
+
+	for (size_t i = 0; i < f->n_sources; i++) {
+		struct source *s = f->sources[(d->turn + i) % f->n_sources];
+
+		if (s->may_have && s->n_taking == 0) {
+			d->turn = (d->turn + i + 1) % f->n_sources;
+			return s;
+		}
+	}
+	return NULL;
 }
 
 void dispatch_poke(struct front *f)
@@ -382,25 +417,25 @@ void dispatch_poke(struct front *f)
 	struct dispatch *d = f->dispatch;
 
 	while (slots_free(f) > 0 && !f->is_draining && f->is_ready) {
-		bool queue_wants = d->queue_may_have && d->n_taking == 0;
+		struct source *s = d->first && !d->direct_had_turn ? NULL : next_source(f);
 
-		if (d->first && (!queue_wants || !d->direct_had_turn)) {
+		if (s) {
+			d->direct_had_turn = false;
+			take(f, s);
+		} else if (d->first) {
 			d->direct_had_turn = true;
 			direct_start(f, direct_pop(d));
-		} else if (queue_wants) {
-			d->direct_had_turn = false;
-			take(f);
 		} else {
 			return;
 		}
 	}
 }
 
-static void on_queue_work(void *arg)
+static void on_source_work(struct source *s)
 {
-	struct front *f = arg;
+	struct front *f = s->arg;
 
-	f->dispatch->queue_may_have = true;
+	s->may_have = true;
 	dispatch_poke(f);
 }
 
@@ -438,12 +473,12 @@ static void on_renew(uv_timer_t *t)
 	struct dispatch *d = f->dispatch;
 
 	for (struct leased *l = d->leased; l; l = l->next)
-		(void)queue_extend(f->queue, l->id, l->attempt, on_extended, f); /* behind: the next round renews it */
-	if (d->is_behind) {
-		d->is_behind = false;
-		d->queue_may_have = true;
-		dispatch_poke(f);
+		(void)l->source->ops->extend(l->source->self, l->id, l->attempt, on_extended, f); /* behind: the next round */
+	for (size_t i = 0; i < f->n_sources; i++) {
+		f->sources[i]->may_have |= f->sources[i]->is_behind;
+		f->sources[i]->is_behind = false;
 	}
+	dispatch_poke(f);
 }
 
 /* ---- draining ---- */
@@ -503,7 +538,11 @@ int dispatch_new(struct front *f, struct error *err)
 	(void)uv_timer_init(&f->loop, &d->drain);
 	d->renew.data = d->drain.data = f;
 	(void)uv_timer_start(&d->renew, on_renew, every_ms, every_ms);
-	queue_on_work(f->queue, on_queue_work, f);
+	for (size_t i = 0; i < f->n_sources; i++) {
+		f->sources[i]->arg = f;
+		f->sources[i]->on_work = on_source_work;
+		f->sources[i]->may_have = true;
+	}
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 
 struct job_spec;
 struct queue_job;
+struct source;
 
 struct direct {
 	struct direct *next;
@@ -28,6 +29,7 @@ struct direct {
 struct leased {
 	struct leased *next;
 	struct front *front;
+	struct source *source;
 	char id[65], owner[65];
 	unsigned attempt;
 	struct job *job;    /* NULL: over */
@@ -48,21 +50,22 @@ struct dispatch {
 	struct leased *leased;
 	size_t n_leased, n_running;
 	size_t n_recording; /* direct ones */
-	size_t n_taking;    /* slots kept for an answer of queue_take */
-	bool queue_may_have, is_behind, direct_had_turn;
+	size_t n_taking;    /* slots kept for answers of take, all sources together */
+	size_t turn;        /* the source that is looked at first */
+	bool direct_had_turn;
 	uv_timer_t renew, drain;
 	struct offer *offers;
-	size_t n_offers;
+	size_t n_offers, n_recovering;
 	void (*recovered)(struct front *f);
 	void (*drained)(struct front *f);
 	struct dispatch_counts counts;
 };
 
 /* Take charge of a lease. NULL: out of memory. */
-struct leased *dispatch_lease(struct front *f, const struct queue_job *q);
+struct leased *dispatch_lease(struct front *f, struct source *source, const struct queue_job *q);
 
 /* Run a leased job, in the sandbox of offer if there is one (its descriptors are taken). */
-void dispatch_start(struct front *f, const struct queue_job *q, struct offer *offer);
+void dispatch_start(struct front *f, struct source *source, const struct queue_job *q, struct offer *offer);
 
 /* A sandbox that nobody wants. */
 void dispatch_refuse_offer(struct front *f, struct offer *offer);

@@ -354,6 +354,10 @@ static int start_store(struct front *f, struct error *err)
 	text_copy(o.node, sizeof(o.node), f->settings.node);
 	if (r == 0)
 		r = queue_open(f->db, &o, &f->queue, err);
+	if (r == 0) {
+		queue_source_init(&f->embedded, f->queue);
+		f->sources[f->n_sources++] = &f->embedded;
+	}
 	if (r == 0)
 		r = auth_open(f->db, &f->settings, hash ? hash : "", on_auth_ready, f, &f->auth, err);
 	if (r == 0)

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "supervisor/queue/source.h"
 #include "supervisor/settings.h"
 
 struct auth;
@@ -22,8 +23,11 @@ struct metrics;
 struct monitor_client;
 struct pool;
 struct queue;
+struct redis;
 struct runtime_set;
 struct views;
+
+enum { FRONT_SOURCES_MAX = 8 };
 
 struct front {
 	uv_loop_t loop;
@@ -32,7 +36,11 @@ struct front {
 	struct monitor_client *monitor;
 	struct db *db;
 	struct auth *auth;
-	struct queue *queue;
+	struct queue *queue; /* the embedded one, which is the first source as well */
+	struct source embedded;
+	struct redis *redis;     /* NULL: no REDIS_URL */
+	struct source *sources[FRONT_SOURCES_MAX];
+	size_t n_sources;
 	struct callbacks *callbacks;
 	struct pool *pool;
 	struct engine *engine;

@@ -22,6 +22,7 @@ enum { RETRY_MS = 2000, JOURNAL_BLOB_MAX = 512 << 20 };
 
 struct record {
 	struct front *front;
+	struct source *source;
 	struct queue_result result; /* points into what follows */
 	char id[65], owner[65];
 	char *json, *spec;
@@ -78,7 +79,7 @@ static void on_finished(const struct error *e, void *arg)
 
 static void attempt(struct record *r)
 {
-	if (queue_finish(r->front->queue, &r->result, on_finished, r) < 0)
+	if (r->source->ops->finish(r->source->self, &r->result, on_finished, r) < 0)
 		(void)uv_timer_start(&r->timer, on_timer, RETRY_MS, 0);
 }
 
@@ -116,7 +117,7 @@ static void on_nothing(uv_timer_t *t)
 	over(t->data, RECORD_FAILED);
 }
 
-void record_result(struct front *f, struct job *job, const struct job_result *result, unsigned number, char *json,
+void record_result(struct front *f, struct source *source, struct job *job, const struct job_result *result, unsigned number, char *json,
 		   const char *spec, record_fn *fn, void *arg)
 {
 	struct record *r = calloc(1, sizeof(*r));
@@ -124,6 +125,7 @@ void record_result(struct front *f, struct job *job, const struct job_result *re
 	if (!r) /* not even a word about it: the process is at its end anyway, and nothing that was promised is lost */
 		abort();
 	r->front = f;
+	r->source = source ? source : &f->embedded;
 	r->fn = fn;
 	r->arg = arg;
 	r->json = json;

@@ -11,14 +11,16 @@
 struct front;
 struct job;
 struct job_result;
+struct source;
 
 enum recorded { RECORDED, RECORD_FENCED /* another attempt owns the job */, RECORD_FAILED /* a direct run only */ };
 typedef void record_fn(enum recorded how, void *arg);
 
 /*
+ * source   where the job came from; NULL for a direct run
  * attempt  of the lease; 0 for a direct run, whose request is then `spec` (canonical text, borrowed)
  * json     the result; owned from here on; NULL is out of memory
  * fn       called once, on the loop, never from inside this call. The owner's quota was given back by then.
  */
-void record_result(struct front *f, struct job *job, const struct job_result *result, unsigned attempt, char *json,
+void record_result(struct front *f, struct source *source, struct job *job, const struct job_result *result, unsigned attempt, char *json,
 		   const char *spec, record_fn *fn, void *arg);

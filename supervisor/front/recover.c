@@ -60,6 +60,7 @@ static struct offer *offer_of(struct dispatch *d, const struct queue_job *q)
 /* A lease and its sandbox, while we read what the job is. */
 struct adoption {
 	struct front *front;
+	struct source *source;
 	struct offer offer;
 };
 
@@ -70,18 +71,18 @@ static void on_adopted(const struct error *e, const struct queue_record *r, void
 	if (e)
 		dispatch_refuse_offer(a->front, &a->offer);
 	else
-		dispatch_start(a->front, &r->job, &a->offer);
+		dispatch_start(a->front, a->source, &r->job, &a->offer);
 	free(a);
 }
 
-static bool adopt(struct front *f, const struct queue_job *q, struct offer *offer)
+static bool adopt(struct front *f, struct source *s, const struct queue_job *q, struct offer *offer)
 {
 	struct adoption *a = calloc(1, sizeof(*a));
 
 	if (!a)
 		return false;
-	*a = (struct adoption){ .front = f, .offer = *offer };
-	if (queue_get(f->queue, q->id, false, on_adopted, a) < 0) {
+	*a = (struct adoption){ .front = f, .source = s, .offer = *offer };
+	if (s->ops->get(s->self, q->id, false, on_adopted, a) < 0) {
 		free(a);
 		return false;
 	}
@@ -96,35 +97,55 @@ static void on_given_back(const struct error *e, void *arg)
 		log_warning(LOG_FACTS(LOG_STR("error", e->text)), "cannot give back what was running, its lease will run out");
 }
 
-static void on_leases(const struct error *e, const struct queue_job *jobs, size_t n, void *arg)
+/* All sources have been asked: what is left is nobody's, a direct run or a job that has its result. */
+static void recovered(struct front *f)
 {
-	struct front *f = arg;
 	struct dispatch *d = f->dispatch;
-	size_t taken = 0;
 
-	if (e)
-		log_error(LOG_FACTS(LOG_STR("error", e->text)), "cannot read what was running");
-	for (size_t i = 0; i < n; i++) {
-		struct offer *offer = offer_of(d, &jobs[i]);
-
-		auth_job_resumed(f->auth, jobs[i].owner);
-		if (offer && adopt(f, &jobs[i], offer))
-			taken++;
-		else
-			(void)queue_return(f->queue, jobs[i].id, jobs[i].attempt,
-					   "the supervisor was restarted while it ran", false, on_given_back, NULL);
-	}
-	for (size_t i = 0; i < d->n_offers; i++) { /* nobody's: a direct run, a job that has its result */
+	for (size_t i = 0; i < d->n_offers; i++) {
 		if (d->offers[i].fds.sock >= 0)
 			dispatch_refuse_offer(f, &d->offers[i]);
 	}
-	if (n || d->n_offers)
-		log_notice(LOG_FACTS(LOG_INT("leases", n), LOG_INT("sandboxes", d->n_offers), LOG_INT("taken", taken)),
-			   "took over from an earlier front");
 	free(d->offers);
 	d->offers = NULL;
 	d->n_offers = 0;
 	d->recovered(f);
+}
+
+/* One source, while it is asked. */
+struct recovery {
+	struct front *front;
+	struct source *source;
+};
+
+static void on_leases(const struct error *e, const struct queue_job *jobs, size_t n, void *arg)
+{
+	struct recovery *r = arg;
+	struct front *f = r->front;
+	struct source *s = r->source;
+	struct dispatch *d = f->dispatch;
+	size_t taken = 0;
+
+	free(r);
+	if (e)
+		log_warning(LOG_FACTS(LOG_STR("source", s->ops->name), LOG_STR("error", e->text)),
+			    "cannot read what was running, its leases will run out");
+	for (size_t i = 0; i < n; i++) {
+		struct offer *offer = offer_of(d, &jobs[i]);
+
+		auth_job_resumed(f->auth, jobs[i].owner);
+		if (offer && adopt(f, s, &jobs[i], offer))
+			taken++;
+		else
+			(void)s->ops->give_back(s->self, jobs[i].id, jobs[i].attempt,
+						"the supervisor was restarted while it ran", false, on_given_back, NULL);
+	}
+	if (n)
+		log_notice(LOG_FACTS(LOG_STR("source", s->ops->name), LOG_INT("leases", n),
+				     LOG_INT("sandboxes", d->n_offers), LOG_INT("taken", taken)),
+			   "took over from an earlier front");
+	if (--d->n_recovering == 0)
+		recovered(f);
 }
 
 /* Those that wait count among the jobs of their owners as well: page by page, beside whatever else goes on. */
@@ -141,12 +162,29 @@ static void on_waiting(const struct error *e, const struct queue_job *jobs, size
 		(void)queue_list(f->queue, &filter, on_waiting, f); /* behind: a quota is too lenient for a while */
 }
 
+static bool ask(struct front *f, struct source *s)
+{
+	struct recovery *r = malloc(sizeof(*r));
+
+	if (!r)
+		return false;
+	*r = (struct recovery){ .front = f, .source = s };
+	if (s->ops->leased(s->self, on_leases, r) == 0)
+		return true;
+	free(r);
+	return false;
+}
+
 int dispatch_recover(struct front *f, void (*done)(struct front *f), struct error *err)
 {
 	const struct queue_filter waiting = { .state = QUEUE_WAITING, .limit = 200 };
+	struct dispatch *d = f->dispatch;
 
-	f->dispatch->recovered = done;
-	if (queue_list(f->queue, &waiting, on_waiting, f) < 0 || queue_leased(f->queue, on_leases, f) < 0)
+	d->recovered = done;
+	d->n_recovering = 1; /* until all have been asked */
+	if (queue_list(f->queue, &waiting, on_waiting, f) < 0 || !ask(f, &f->embedded))
 		return error_set(err, EAGAIN, "the database is behind");
+	for (size_t i = 1; i < f->n_sources; i++) /* Redis may be away: its leases run out, or its source keeps them itself */
+		d->n_recovering += ask(f, f->sources[i]);
 	return 0;
 }

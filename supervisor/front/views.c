@@ -14,6 +14,7 @@
 #include "supervisor/auth/auth.h"
 #include "supervisor/front/api.h"
 #include "supervisor/front/front_impl.h"
+#include "supervisor/front/lookup.h"
 #include "supervisor/front/signals.h"
 #include "supervisor/http/http.h"
 #include "supervisor/jobs/engine.h"
@@ -262,7 +263,7 @@ static void ask(struct view *v)
 		v->ask_again = true;
 		return;
 	}
-	if (queue_get(v->front->queue, v->id, true, on_record, v) == 0) {
+	if (lookup_job(v->front, v->id, true, on_record, v) == 0) {
 		v->is_asking = true;
 		v->references++;
 	}
@@ -589,7 +590,7 @@ static void open_request(struct http_request *rq, bool is_ws)
 		return;
 	}
 	http_on_gone(rq, on_opening_gone, o);
-	if (queue_get(f->queue, o->id, false, on_owner, o) < 0) {
+	if (lookup_job(f, o->id, false, on_owner, o) < 0) {
 		api_busy(rq);
 		free(o);
 	}
