@@ -40,4 +40,7 @@ void api_metrics(struct http_request *rq);
 void api_openapi(struct http_request *rq);
 void api_runtimes(struct http_request *rq);
 void api_pool(struct http_request *rq);
+/* api_nodes.c */
 void api_nodes(struct http_request *rq);
+void api_drain_node(struct http_request *rq);
+void api_resume_node(struct http_request *rq);

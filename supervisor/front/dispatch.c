@@ -401,7 +401,7 @@ static struct source *next_source(struct front *f)
 {
 	struct dispatch *d = f->dispatch;
 
-	for (size_t i = 0; i < f->n_sources; i++) {
+	for (size_t i = 0; !f->is_paused && i < f->n_sources; i++) {
 		struct source *s = f->sources[(d->turn + i) % f->n_sources];
 
 		if (s->may_have && s->n_taking == 0) {

@@ -53,6 +53,7 @@ struct front {
 	bool is_hybrid; /* cgroups of this host */
 	bool is_ready;    /* serving */
 	bool is_draining; /* SIGTERM: nothing new */
+	bool is_paused;   /* an operator drains this node: nothing from the sources, its clients are served */
 	uint64_t started_ms;
 };
 

@@ -129,7 +129,7 @@ static const char c_hello[] =
 	"{\"runtime\":\"c\",\"source\":\"#include <unistd.h>\\nint main(void) { return write(1, \\\"hello\\\\n\\\", 6) != 6; }\"}";
 static const char bash_hello[] = "{\"runtime\":\"bash\",\"source\":\"echo hello\"}";
 
-static const char *python_argv[] = { "python3", "-c", "print('hello')", NULL };
+static const char *python_argv[] = { "/usr/bin/python3", "-c", "print('hello')", NULL };
 static const char *static_argv[] = { NULL, "true", NULL };
 
 enum row { BARE_PYTHON, BARE_STATIC, PRESTART, STARTED, STARTED_TCP, C_UNIX, C_TCP, BASH, ROWS };
