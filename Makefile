@@ -101,12 +101,21 @@ $(BUILD)/init/%.o: %.c Makefile
 	$(call say,CC,$< (init))
 	$(Q)$(CC) $(init_cflags) -MMD -MP -c -o $@ $<
 
+# the list of members is a prerequisite too: a file that was taken away must leave the library
 define library
-$(BUILD)/lib/lib$(1).a: $(call obj,$(call src,$(DIR_$(1)))) $(EXTRA_$(1))
+$(BUILD)/lib/$(1).members: FORCE
+	@mkdir -p $$(@D)
+	@echo '$(call src,$(DIR_$(1)))' | cmp -s - $$@ || echo '$(call src,$(DIR_$(1)))' > $$@
+
+$(BUILD)/lib/lib$(1).a: $(call obj,$(call src,$(DIR_$(1)))) $(EXTRA_$(1)) $(BUILD)/lib/$(1).members
 	@mkdir -p $$(@D)
 	$$(call say,AR,$$@)
-	$$(Q)rm -f $$@ && ar rcsP $$@ $$^
+	$$(Q)rm -f $$@ && ar rcsP $$@ $$(filter %.o,$$^)
 endef
+
+.PHONY: FORCE
+FORCE:
+
 # cubit-init travels inside the programs that start sandboxes: nothing to find at run time, nothing to swap
 EXTRA_runtime := $(if $(INIT_SRC),$(BUILD)/obj/runtime/init_blob.o)
 # and so do the built-in seccomp profiles
