@@ -272,9 +272,11 @@ install: all ## into DESTDIR and PREFIX: programs, profiles, man pages, systemd 
 		install -m 644 $$p $(DESTDIR)$(PREFIX)/share/cubit/policies/ || exit 1; done
 	for m in $(MAN); do d=$(DESTDIR)$(PREFIX)/share/man/man$${m##*.}; install -d $$d && install -m 644 $$m $$d/ || exit 1; done
 	sed 's|@BINDIR@|$(PREFIX)/bin|' tools/systemd/cubitd.service > $(DESTDIR)$(UNIT_DIR)/cubitd.service
+	install -D -m 644 tools/systemd/cubit.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/cubit.conf
+	@[ -n "$(DESTDIR)" ] || getent passwd cubit >/dev/null || ! command -v systemd-sysusers >/dev/null || systemd-sysusers
 
 uninstall: ## take away what install put there
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS)) $(DESTDIR)$(UNIT_DIR)/cubitd.service
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS)) $(DESTDIR)$(UNIT_DIR)/cubitd.service $(DESTDIR)$(PREFIX)/lib/sysusers.d/cubit.conf
 	rm -rf $(DESTDIR)$(PREFIX)/share/cubit
 	for m in $(MAN); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
 
