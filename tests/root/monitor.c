@@ -134,6 +134,11 @@ static void make_settings(struct settings *s, char *run_dir)
 		.origins = strdup(""),
 		.trusted_proxies = strdup(""),
 		.callback_networks = strdup(""),
+		.redis_url = strdup(""),
+		.redis_ca = strdup(""),
+		.redis_streams = strdup(""),
+		.redis_list = strdup(""),
+		.redis_prefix = strdup(""),
 	};
 }
 

@@ -194,6 +194,11 @@ static void make_settings(struct works *w)
 		.origins = strdup(""),
 		.trusted_proxies = strdup(""),
 		.callback_networks = strdup(""),
+		.redis_url = strdup(""),
+		.redis_ca = strdup(""),
+		.redis_streams = strdup(""),
+		.redis_list = strdup(""),
+		.redis_prefix = strdup(""),
 	};
 }
 
