@@ -8,187 +8,87 @@
 #include "runtime/base/parse.h"
 #include "runtime/base/text.h"
 #include "supervisor/auth/auth.h"
-#include "supervisor/callback/callback.h"
 #include "supervisor/front/api.h"
 #include "supervisor/front/api_job_json.h"
 #include "supervisor/front/api_spec.h"
 #include "supervisor/front/dispatch.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/front/lookup.h"
+#include "supervisor/front/submit.h"
 #include "supervisor/front/views.h"
 #include "supervisor/http/http.h"
 #include "supervisor/jobs/engine.h"
-#include "supervisor/jobs/result.h"
 #include "supervisor/jobs/spec.h"
 #include "supervisor/queue/queue.h"
 
 /* ---- submitting ---- */
 
-/* One submission on its way into the database. It goes on when the client leaves: it may have been accepted. */
-struct submission {
-	struct front *front;
-	struct http_request *rq; /* NULL: the client left */
-	struct queue_job job;
-	char *text;
-	char *callback_url, *callback_secret;
+/* A client that waits until its job is durable. */
+struct asker {
+	struct http_request *rq; /* NULL: it left */
 };
 
-static void submission_free(struct submission *s)
+static void on_submitter_gone(struct http_request *rq, void *data)
 {
-	free(s->text);
-	free(s->callback_url);
-	free(s->callback_secret);
-	free(s);
-}
-
-static void on_gone(struct http_request *rq, void *data)
-{
-	struct submission *s = data;
+	struct asker *a = data;
 
 	(void)rq;
-	s->rq = NULL;
+	a->rq = NULL;
 }
 
-static void submission_refused(struct submission *s, const struct error *e)
+static void on_submitted(const struct refusal *why, const char *id, bool is_repeat, void *arg)
 {
-	auth_job_ended(s->front->auth, s->job.owner, 0, 0);
-	if (s->callback_url)
-		callbacks_disarm(s->front->callbacks, s->job.id);
-	if (s->rq && e->code == EEXIST)
-		http_error(s->rq, 409, "idempotency_conflict", "Idempotency-Key", "%s", e->text);
-	else if (s->rq)
-		api_fail(s->rq, e);
-	submission_free(s);
-}
+	struct asker *a = arg;
+	struct http_request *rq = a->rq;
 
-static void answer_accepted(struct http_request *rq, const char *id, bool is_repeat)
-{
+	free(a);
+	if (!rq)
+		return;
+	if (why) {
+		refusal_answer(rq, why);
+		return;
+	}
 	if (is_repeat)
 		http_set_header(rq, "Idempotency-Replayed", "true");
 	http_set_header_f(rq, "Location", "/v1/jobs/%s", id);
 	http_reply_json(rq, 202, json_pack("{s:s,s:s,s:s+}", "id", id, "state", "waiting", "url", "/v1/jobs/", id));
 }
 
-static void on_submitted(const struct error *e, enum queue_submitted how, const char *id, void *arg)
+static bool take_key(struct http_request *rq, const char **ret)
 {
-	struct submission *s = arg;
-
-	if (e) {
-		submission_refused(s, e);
-		return;
-	}
-	if (how == QUEUE_DUPLICATE) {
-		auth_job_ended(s->front->auth, s->job.owner, 0, 0);
-		if (s->callback_url)
-			callbacks_disarm(s->front->callbacks, s->job.id);
-	}
-	if (s->rq)
-		answer_accepted(s->rq, id, how == QUEUE_DUPLICATE);
-	submission_free(s);
-}
-
-static void submit(struct submission *s)
-{
-	if (queue_submit(s->front->queue, &s->job, on_submitted, s) < 0)
-		submission_refused(s, &(struct error){ .code = EAGAIN, .text = "the database is behind" });
-}
-
-static void on_armed(const struct error *e, void *arg)
-{
-	struct submission *s = arg;
-
-	if (e)
-		submission_refused(s, e);
-	else
-		submit(s);
-}
-
-static bool take_key(struct http_request *rq, struct queue_job *job)
-{
-	const char *key = http_header(rq, "idempotency-key");
-
-	if (!key)
+	*ret = http_header(rq, "idempotency-key");
+	if (!*ret || (**ret && strlen(*ret) < QUEUE_KEY_BYTES))
 		return true;
-	if (!*key || strlen(key) >= sizeof(job->key)) {
-		http_error(rq, 400, "invalid_request", "Idempotency-Key", "Idempotency-Key: 1 to %zu characters",
-			   sizeof(job->key) - 1);
-		return false;
-	}
-	text_copy(job->key, sizeof(job->key), key);
-	return true;
-}
-
-static bool may_call(struct http_request *rq, struct front *f, const char *url)
-{
-	struct error e = ERROR_INIT;
-	int r = url ? callbacks_check_url(f->callbacks, url, &e) : 0;
-
-	if (r < 0)
-		http_error(rq, r == -EACCES ? 403 : 400, r == -EACCES ? "forbidden" : "invalid_request", "callback.url", "%s",
-			   e.text);
-	return r == 0;
-}
-
-static struct submission *submission_new(struct http_request *rq, const struct job_spec *spec)
-{
-	struct submission *s = calloc(1, sizeof(*s));
-
-	if (!s)
-		return NULL;
-	s->front = front_of(rq);
-	s->rq = rq;
-	s->text = job_spec_text(spec, &s->job.spec_size);
-	s->job.spec = s->text;
-	front_new_id(s->job.id);
-	text_copy(s->job.owner, sizeof(s->job.owner), front_caller(rq)->owner);
-	job_spec_fingerprint(spec, s->job.fingerprint);
-	s->job.priority = spec->priority;
-	s->job.queued_ms = time_now_ms();
-	s->job.not_before_ms = spec->delay_ms ? s->job.queued_ms + spec->delay_ms : 0;
-	if (spec->callback_url) {
-		s->callback_url = strdup(spec->callback_url);
-		s->callback_secret = spec->callback_secret ? strdup(spec->callback_secret) : NULL;
-	}
-	if (!s->text || (spec->callback_url && !s->callback_url)) {
-		submission_free(s);
-		return NULL;
-	}
-	return s;
+	http_error(rq, 400, "invalid_request", "Idempotency-Key", "Idempotency-Key: 1 to %d characters",
+		   QUEUE_KEY_BYTES - 1);
+	return false;
 }
 
 void api_submit(struct http_request *rq)
 {
-	struct front *f = front_of(rq);
-	struct error e = ERROR_INIT;
-	struct job_spec *spec = api_spec(rq, true);
-	struct submission *s;
-	unsigned retry_s = 1;
+	struct submit_names names = { .id = NULL };
+	struct job_spec *spec = take_key(rq, &names.key) ? api_spec(rq, true) : NULL;
+	struct asker *a;
+	struct refusal why;
 	int r;
 
 	if (!spec)
 		return;
-	s = submission_new(rq, spec);
-	job_spec_free(spec);
-	if (!s) {
+	a = calloc(1, sizeof(*a));
+	if (!a) {
+		job_spec_free(spec);
 		http_error(rq, 503, "overloaded", NULL, "out of memory");
 		return;
 	}
-	if (!take_key(rq, &s->job) || !may_call(rq, f, s->callback_url)) {
-		submission_free(s);
-		return;
-	}
-	r = f->is_draining ? error_set(&e, ESHUTDOWN, "this node is being stopped")
-			   : auth_job_begins(f->auth, front_caller(rq), &retry_s, &e);
+	a->rq = rq;
+	r = submit_job(front_of(rq), front_caller(rq), spec, &names, on_submitted, a, &why);
+	job_spec_free(spec);
 	if (r < 0) {
-		api_refuse_work(rq, r, retry_s, &e);
-		submission_free(s);
+		free(a);
+		refusal_answer(rq, &why);
 		return;
 	}
-	http_on_gone(rq, on_gone, s);
-	if (!s->callback_url)
-		submit(s);
-	else if (callbacks_arm(f->callbacks, s->job.id, s->callback_url, s->callback_secret, on_armed, s) < 0)
-		submission_refused(s, &(struct error){ .code = EAGAIN, .text = "the database is behind" });
+	http_on_gone(rq, on_submitter_gone, a);
 }
 
 /* ---- questions about one job ---- */

@@ -1,5 +1,6 @@
-/* The route table of the native API, and the schemas of its bodies. */
+/* The route table, of the native API and of the doors of others, and the schemas of their bodies. */
 #include "supervisor/auth/auth.h"
+#include "supervisor/doors/doors.h"
 #include "supervisor/front/api.h"
 #include "supervisor/front/views.h"
 #include "supervisor/http/http.h"
@@ -37,6 +38,15 @@ const struct http_route api_routes[] = {
 	{ "POST",   "/v1/login",             RUN,   auth_make_login, "A one-time link that logs a browser in", NULL, NULL, "any", 201, 0 },
 	{ "POST",   "/v1/logout",            0,     auth_logout,     "Ends the session of a browser", NULL, NULL, NULL, 204, 0 },
 	{ "GET",    "/login",                0,     auth_login,      "Where that link leads", "token string: from POST /v1/login", NULL, NULL, 303, 0 },
+
+	/* doors of others: supervisor/doors */
+	{ "POST",   "/api/run",              RUN,   stream_engine_run, "Stream engine: queue a program", NULL, "engine_program", "engine_job", 202, 0 },
+	{ "GET",    "/api/ws",               RUN,   stream_engine_ws,  "Stream engine: its output and states on a WebSocket, from the beginning", "job_id string: from POST /api/run", NULL, NULL, 101, HTTP_ROUTE_WS },
+	{ "POST",   "/run",                  RUN,   code_cell_run,     "Code cell: queue a program", NULL, "cell_program", "cell_job", 200, 0 },
+	{ "GET",    "/stream/{jobId}",       RUN,   code_cell_ws,      "Code cell: its output and end on a WebSocket, from the beginning", NULL, NULL, NULL, 101, HTTP_ROUTE_WS },
+	{ "GET",    "/stream",               RUN,   code_cell_ws,      "The same", "jobId string: from POST /run", NULL, NULL, 101, HTTP_ROUTE_WS },
+	{ "POST",   "/trpc/{procedures...}", RUN,   trpc_call,         "tRPC v11 without a transformer: runCode {language, source} -> {jobId}, or several with commas", "batch integer: 1 when the body is an object of inputs", "any", "any", 200, 0 },
+	{ "GET",    "/trpc/{procedures...}", RUN,   trpc_call,         "tRPC v11: there are no queries", NULL, NULL, NULL, 405, 0 },
 	{ 0 },
 };
 /* clang-format on */
@@ -96,6 +106,12 @@ const char api_schemas[] =
 	"\"exit\"]},\"at_ms\":" WHOLE ",\"data\":" TEXT ",\"encoding\":" TEXT ",\"state\":" TEXT ",\"status\":" TEXT "}},"
 	"\"runtimes\":{\"type\":\"object\",\"properties\":{\"runtimes\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},"
 	"\"problems\":{\"type\":\"array\",\"items\":" TEXT "}}},"
+	"\"engine_program\":{\"type\":\"object\",\"required\":[\"code\",\"language\"],\"properties\":{\"code\":" TEXT
+	",\"language\":" TEXT "}},"
+	"\"engine_job\":{\"type\":\"object\",\"properties\":{\"job_id\":" TEXT ",\"status\":{\"enum\":[\"queued\"]}}},"
+	"\"cell_program\":{\"type\":\"object\",\"required\":[\"language\",\"source\"],\"properties\":{\"jobId\":" TEXT
+	",\"language\":" TEXT ",\"source\":{\"type\":\"string\",\"maxLength\":32000}}},"
+	"\"cell_job\":{\"type\":\"object\",\"properties\":{\"jobId\":" TEXT "}},"
 	"\"new_key\":{\"type\":\"object\",\"required\":[\"owner\"],\"additionalProperties\":false,\"properties\":{\"owner\":"
 	TEXT ",\"scopes\":{\"type\":\"array\",\"items\":{\"enum\":[\"run\",\"cubes\",\"images\",\"policies\",\"admin\"]}},"
 	"\"quota\":{\"type\":\"object\"},\"note\":" TEXT "}}}";

@@ -42,6 +42,9 @@ struct view {
 	unsigned attempt;
 	struct journal *journal; /* NULL: it does not run yet, or we are asking */
 	struct journal_reader reader;
+	view_door_fn *door; /* NULL: our own words */
+	struct view_memory memory;
+	size_t n_sent;    /* messages of the next event that went out already */
 	bool is_recorded; /* the exit event may be shown */
 	bool is_asking;   /* the queue's answer is on its way */
 	bool ask_again;
@@ -116,6 +119,8 @@ static void attach(struct view *v, struct journal *journal, unsigned attempt)
 {
 	detach(v);
 	v->attempt = attempt ? attempt : 1;
+	v->memory = (struct view_memory){ .n_cut = { 0 } };
+	v->n_sent = 0;
 	v->journal = journal_ref(journal);
 	v->reader = (struct journal_reader){ .notify = on_notify, .arg = v };
 	journal_join(journal, &v->reader);
@@ -177,6 +182,30 @@ static json_t *event_json(const struct journal_event *e, uint64_t number)
 	return json;
 }
 
+/* Of several messages the first ones may have gone out when the client took no more: the others follow later. */
+static int send_door(struct view *v, const struct journal_event *e)
+{
+	struct view_memory memory = v->memory;
+	json_t *messages = json_array();
+	int r = messages ? v->door(messages, v->id, e, &memory) : -ENOMEM;
+
+	while (r == 0 && v->n_sent < json_array_size(messages)) {
+		r = send_json(v, NULL, 0, json_incref(json_array_get(messages, v->n_sent)));
+		v->n_sent += r == 0;
+	}
+	json_decref(messages);
+	if (r < 0)
+		return r;
+	v->memory = memory;
+	v->n_sent = 0;
+	return 0;
+}
+
+static int send_event(struct view *v, const struct journal_event *e, uint64_t number)
+{
+	return v->door ? send_door(v, e) : send_json(v, journal_type_name(e->type), number, event_json(e, number));
+}
+
 /* What waits for the client to read it. */
 static size_t queued(const struct view *v)
 {
@@ -202,7 +231,7 @@ static void pump(struct view *v)
 		}
 		if (e.type == JOURNAL_EXIT && !v->is_recorded)
 			break;
-		if (send_json(v, journal_type_name(e.type), base + e.n, event_json(&e, base + e.n)) < 0)
+		if (send_event(v, &e, base + e.n) < 0)
 			break; /* full: on_drain goes on; gone: told by its own call */
 		v->seen = base + e.n;
 		is_over = e.type == JOURNAL_EXIT;
@@ -216,11 +245,16 @@ static void pump(struct view *v)
 /* A job that never ran has no journal: say its end in one event. */
 static void send_end(struct view *v, const char *status, const char *reason)
 {
-	uint64_t number = v->seen + 1;
+	json_t *json = json_pack("{s:s,s:s,s:n,s:n}", "status", status, "reason", reason, "exit_code", "signal");
+	char *text = json ? json_dumps(json, JOB_RESULT_DUMP) : NULL;
+	struct journal_event e = { .n = v->seen + 1, .type = JOURNAL_EXIT, .data = text };
 
-	(void)send_json(v, "exit", number,
-			json_pack("{s:I,s:s,s:I,s:s,s:s,s:n,s:n}", "n", (json_int_t)number, "type", "exit", "at_ms",
-				  (json_int_t)0, "status", status, "reason", reason, "exit_code", "signal"));
+	json_decref(json);
+	if (text) {
+		e.size = strlen(text);
+		(void)send_event(v, &e, e.n);
+	}
+	free(text);
 	view_end(v, WS_NORMAL, "over");
 }
 
@@ -482,7 +516,17 @@ static void on_ws_message(struct ws *ws, bool is_text, const void *data, size_t 
 	}
 }
 
+static void on_door_message(struct ws *ws, bool is_text, const void *data, size_t size, void *arg)
+{
+	(void)ws;
+	(void)is_text;
+	(void)data;
+	(void)size;
+	(void)arg;
+}
+
 static const struct ws_handlers ws_handlers = { on_ws_message, on_ws_drain, on_ws_closed };
+static const struct ws_handlers door_handlers = { on_door_message, on_ws_drain, on_ws_closed };
 
 /* ---- opening ---- */
 
@@ -510,6 +554,7 @@ struct opening {
 	char id[65];
 	uint64_t seen;
 	bool is_ws;
+	view_door_fn *door;
 };
 
 static void open_view(struct opening *o)
@@ -524,10 +569,11 @@ static void open_view(struct opening *o)
 	v->references = 1;
 	v->front = o->front;
 	v->seen = o->seen;
+	v->door = o->door;
 	text_copy(v->id, sizeof(v->id), o->id);
 	if (o->is_ws) {
 		v->form = FORM_WS;
-		v->ws = http_upgrade(rq, &ws_handlers, v);
+		v->ws = http_upgrade(rq, v->door ? &door_handlers : &ws_handlers, v);
 		if (!v->ws) {
 			free(v);
 			return;
@@ -565,22 +611,19 @@ static void on_owner(const struct error *e, const struct queue_record *r, void *
 	free(o);
 }
 
-static void open_request(struct http_request *rq, bool is_ws)
+static void open_request(struct http_request *rq, const struct opening *what)
 {
 	struct front *f = front_of(rq);
-	struct job *job = engine_find(f->engine, http_param(rq, "id"));
-	struct opening *o;
-	uint64_t seen;
+	struct job *job = engine_find(f->engine, what->id);
+	struct opening *o = malloc(sizeof(*o));
 
-	if (!start_number(rq, &seen))
-		return;
-	o = calloc(1, sizeof(*o));
 	if (!o) {
 		http_error(rq, 503, "overloaded", NULL, "out of memory");
 		return;
 	}
-	*o = (struct opening){ .front = f, .rq = rq, .seen = seen, .is_ws = is_ws };
-	text_copy(o->id, sizeof(o->id), http_param(rq, "id"));
+	*o = *what;
+	o->front = f;
+	o->rq = rq;
 	if (job) {
 		if (front_may(front_caller(rq), job_owner(job)))
 			open_view(o);
@@ -590,20 +633,42 @@ static void open_request(struct http_request *rq, bool is_ws)
 		return;
 	}
 	http_on_gone(rq, on_opening_gone, o);
-	if (lookup_job(f, o->id, false, on_owner, o) < 0) {
+	if (queue_get(f->queue, o->id, false, on_owner, o) < 0) {
 		api_busy(rq);
 		free(o);
 	}
 }
 
+static void open_own(struct http_request *rq, bool is_ws)
+{
+	struct opening o = { .is_ws = is_ws };
+
+	if (!start_number(rq, &o.seen))
+		return;
+	text_copy(o.id, sizeof(o.id), http_param(rq, "id"));
+	open_request(rq, &o);
+}
+
 void views_events(struct http_request *rq)
 {
-	open_request(rq, false);
+	open_own(rq, false);
 }
 
 void views_stream(struct http_request *rq)
 {
-	open_request(rq, true);
+	open_own(rq, true);
+}
+
+void views_door(struct http_request *rq, const char *id, view_door_fn *door)
+{
+	struct opening o = { .is_ws = true, .door = door };
+
+	if (parse_id(id, NULL) < 0) {
+		http_error(rq, 404, "not_found", "id", "there is no such job");
+		return;
+	}
+	text_copy(o.id, sizeof(o.id), id);
+	open_request(rq, &o);
 }
 
 /* ---- all of them ---- */

@@ -11,12 +11,15 @@
  */
 #pragma once
 
+#include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct error;
 struct front;
 struct http_request;
 struct job;
+struct journal_event;
 
 int views_new(struct front *f, struct error *err); /* sets f->views */
 void views_free(struct front *f);
@@ -27,6 +30,25 @@ void views_free(struct front *f);
  */
 void views_events(struct http_request *rq);
 void views_stream(struct http_request *rq);
+
+/*
+ * A WebSocket in the words of another door. From the first event on, one way: what the client says is ignored. Closed
+ * with 1000 after the end, with 1008 when the job is gone.
+ */
+struct view_memory {    /* what a door keeps between the events of one attempt; zero before the first */
+	char cut[2][4]; /* stdout, stderr: the beginning of a character whose rest has not come yet */
+	uint8_t n_cut[2];
+	bool is_running;
+};
+/*
+ * Append the messages of one event to `messages`, as JSON objects and in order; none is fine. Pure: asked again for an
+ * event whose messages could not all be sent. An exit event comes last, also for jobs that never ran (then with status
+ * and reason only). Returns 0 or -ENOMEM.
+ */
+typedef int view_door_fn(json_t *messages, const char *job_id, const struct journal_event *e,
+			 struct view_memory *memory);
+/* id: from the request, hostile. Answers rq, now or by and by. */
+void views_door(struct http_request *rq, const char *id, view_door_fn *door);
 
 /* What happens to jobs. */
 void views_started(struct front *f, struct job *job);

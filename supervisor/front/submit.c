@@ -1,0 +1,256 @@
+/* Jobs into the queue: see submit.h. */
+#include "supervisor/front/submit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/error.h"
+#include "runtime/base/text.h"
+#include "supervisor/auth/auth.h"
+#include "supervisor/callback/callback.h"
+#include "supervisor/front/front_impl.h"
+#include "supervisor/http/http.h"
+#include "supervisor/jobs/result.h"
+#include "supervisor/jobs/spec.h"
+#include "supervisor/queue/queue.h"
+
+/* ---- why not ---- */
+
+/* Which words of HTTP an errno has; those without a sentence of their own take the error's. */
+struct reason {
+	int code; /* 0: any other */
+	int status;
+	const char *name;
+	unsigned retry_s;
+	const char *field, *text;
+};
+
+/* clang-format off */
+static const struct reason parse_reasons[] = {
+	{ ENOENT,    400, "unknown_runtime", 0, NULL, NULL },
+	{ ERANGE,    400, "above_ceiling",   0, NULL, NULL },
+	{ E2BIG,     413, "too_large",       0, NULL, NULL },
+	{ EINVAL,    400, "invalid_request", 0, NULL, NULL },
+	{ 0,         503, "overloaded",      1, NULL, NULL },
+};
+static const struct reason work_reasons[] = {
+	{ ESHUTDOWN, 503, "stopping",        1, NULL, NULL },
+	{ EDQUOT,    429, "quota_exceeded",  1, NULL, NULL },
+	{ EBUSY,     429, "busy",            1, NULL, NULL },
+	{ 0,         503, "overloaded",      1, NULL, NULL },
+};
+static const struct reason callback_reasons[] = {
+	{ EACCES,    403, "forbidden",       0, "callback.url", NULL },
+	{ 0,         400, "invalid_request", 0, "callback.url", NULL },
+};
+static const struct reason queue_reasons[] = {
+	{ EAGAIN,    503, "overloaded",      1, NULL, "the database is behind, try again in a second" },
+	{ ENOMEM,    503, "overloaded",      1, NULL, "out of memory" },
+	{ ENOBUFS,   429, "queue_full",      1, NULL, NULL },
+	{ ENOSPC,    507, "storage_full",   30, NULL, "this node has no disk space left" },
+	{ 0,         500, "internal_error",  0, NULL, NULL },
+};
+static const struct reason taken_key = { EEXIST, 409, "idempotency_conflict", 0, "Idempotency-Key", NULL };
+static const struct reason taken_id =  { EEXIST, 409, "conflict",             0, "id", NULL };
+/* clang-format on */
+
+static void say(struct refusal *ret, const struct reason *r, unsigned retry_s, const char *field, const struct error *e)
+{
+	*ret = (struct refusal){ .status = r->status, .code = r->name };
+	ret->retry_s = r->retry_s && retry_s ? retry_s : r->retry_s;
+	(void)text_copy(ret->field, sizeof(ret->field), field ? field : r->field ? r->field : "");
+	(void)text_copy(ret->text, sizeof(ret->text), r->text ? r->text : e->text);
+}
+
+static const struct reason *find_reason(const struct reason *r, int code)
+{
+	while (r->code && r->code != code)
+		r++;
+	return r;
+}
+
+void refusal_of_work(struct refusal *ret, int r, unsigned retry_s, const struct error *e)
+{
+	say(ret, find_reason(work_reasons, -r), retry_s, NULL, e);
+}
+
+/* Taken already is the key when there is one, otherwise the id. */
+static void refusal_of_queue(struct refusal *ret, const struct error *e, bool has_key)
+{
+	const struct reason *r = find_reason(queue_reasons, e->code);
+
+	if (e->code == EEXIST)
+		r = has_key ? &taken_key : &taken_id;
+	say(ret, r, 0, NULL, e);
+}
+
+void refusal_answer(struct http_request *rq, const struct refusal *why)
+{
+	if (why->retry_s)
+		http_set_header_f(rq, "Retry-After", "%u", why->retry_s);
+	http_error(rq, why->status, why->code, *why->field ? why->field : NULL, "%s", why->text);
+}
+
+/* ---- what is asked for ---- */
+
+int submit_parse(struct front *f, const char *text, size_t size, bool is_queued, struct job_spec **ret,
+		 struct refusal *why)
+{
+	const struct job_context context = {
+		.settings = &f->settings,
+		.runtimes = f->runtimes,
+		.has_policy = front_has_policy,
+		.arg = f,
+		.is_queued = is_queued,
+	};
+	struct error e = ERROR_INIT;
+	char field[160] = "";
+	int r = job_spec_parse(text, size, &context, ret, field, &e);
+
+	if (r == 0)
+		return 0;
+	say(why, find_reason(parse_reasons, -r), 0, *field || r != -ENOENT ? field : "runtime", &e);
+	return -1;
+}
+
+/* ---- one job on its way into the database ---- */
+
+struct submission {
+	struct front *front;
+	struct queue_job job;
+	char *text;
+	char *callback_url, *callback_secret;
+	submit_fn *fn;
+	void *arg;
+};
+
+static void submission_free(struct submission *s)
+{
+	free(s->text);
+	free(s->callback_url);
+	free(s->callback_secret);
+	free(s);
+}
+
+static struct submission *submission_new(struct front *f, const char *owner, const struct job_spec *spec,
+					 const struct submit_names *names)
+{
+	struct submission *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->front = f;
+	s->text = job_spec_text(spec, &s->job.spec_size);
+	s->job.spec = s->text;
+	if (names->id)
+		(void)text_copy(s->job.id, sizeof(s->job.id), names->id);
+	else
+		front_new_id(s->job.id);
+	(void)text_copy(s->job.key, sizeof(s->job.key), names->key ? names->key : "");
+	(void)text_copy(s->job.owner, sizeof(s->job.owner), owner);
+	job_spec_fingerprint(spec, s->job.fingerprint);
+	s->job.priority = spec->priority;
+	s->job.queued_ms = time_now_ms();
+	s->job.not_before_ms = spec->delay_ms ? s->job.queued_ms + spec->delay_ms : 0;
+	if (spec->callback_url) {
+		s->callback_url = strdup(spec->callback_url);
+		s->callback_secret = spec->callback_secret ? strdup(spec->callback_secret) : NULL;
+	}
+	if (!s->text || !*s->job.fingerprint || (spec->callback_url && !s->callback_url) ||
+	    (spec->callback_secret && !s->callback_secret)) {
+		submission_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+/* It is not in the queue, or not as this one: give back what was taken for it. */
+static void undo(struct submission *s)
+{
+	if (s->front->auth)
+		auth_job_ended(s->front->auth, s->job.owner, 0, 0);
+	if (s->callback_url && s->front->callbacks)
+		callbacks_disarm(s->front->callbacks, s->job.id);
+}
+
+static void refuse(struct submission *s, const struct error *e)
+{
+	struct refusal why;
+
+	undo(s);
+	refusal_of_queue(&why, e, *s->job.key);
+	s->fn(&why, "", false, s->arg);
+	submission_free(s);
+}
+
+static void on_submitted(const struct error *e, enum queue_submitted how, const char *id, void *arg)
+{
+	struct submission *s = arg;
+
+	if (e) {
+		refuse(s, e);
+		return;
+	}
+	if (how == QUEUE_DUPLICATE)
+		undo(s);
+	s->fn(NULL, id, how == QUEUE_DUPLICATE, s->arg);
+	submission_free(s);
+}
+
+static void on_armed(const struct error *e, void *arg)
+{
+	struct submission *s = arg;
+	int r = e ? -e->code : queue_submit(s->front->queue, &s->job, on_submitted, s);
+
+	if (r < 0)
+		refuse(s, e ? e : &(struct error){ .code = -r });
+}
+
+/* May it be taken, as far as can be said at once? Then its quota is. */
+static int begin(struct submission *s, const struct caller *caller, struct refusal *why)
+{
+	struct front *f = s->front;
+	struct error e = ERROR_INIT;
+	unsigned retry_s = 1;
+	int r = f->is_draining ? error_set(&e, ESHUTDOWN, "this node is being stopped") : 0;
+
+	if (r == 0 && s->callback_url) {
+		r = callbacks_check_url(f->callbacks, s->callback_url, &e);
+		if (r < 0) {
+			say(why, find_reason(callback_reasons, -r), 0, NULL, &e);
+			return -1;
+		}
+	}
+	if (r == 0)
+		r = auth_job_begins(f->auth, caller, &retry_s, &e);
+	if (r < 0)
+		refusal_of_work(why, r, retry_s, &e);
+	return r < 0 ? -1 : 0;
+}
+
+int submit_job(struct front *f, const struct caller *caller, const struct job_spec *spec,
+	       const struct submit_names *names, submit_fn *fn, void *arg, struct refusal *why)
+{
+	struct submission *s = submission_new(f, caller->owner, spec, names);
+	int r;
+
+	if (!s) {
+		refusal_of_queue(why, &(struct error){ .code = ENOMEM }, false);
+		return -1;
+	}
+	s->fn = fn;
+	s->arg = arg;
+	if (begin(s, caller, why) < 0) {
+		submission_free(s);
+		return -1;
+	}
+	r = s->callback_url ? callbacks_arm(f->callbacks, s->job.id, s->callback_url, s->callback_secret, on_armed, s)
+			    : queue_submit(f->queue, &s->job, on_submitted, s);
+	if (r == 0)
+		return 0;
+	auth_job_ended(f->auth, s->job.owner, 0, 0);
+	refusal_of_queue(why, &(struct error){ .code = -r, .text = "the id has a callback already" }, false);
+	submission_free(s);
+	return -1;
+}

@@ -1,0 +1,60 @@
+/*
+ * Jobs into the queue, for every door alike: checked in full, counted for their owner, durable before they are
+ * acknowledged. And why one was not taken, in words that each door shows in its own shape.
+ *
+ * Runs in: front, on the loop.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct caller;
+struct error;
+struct front;
+struct http_request;
+struct job_spec;
+
+/* ---- why not ---- */
+
+struct refusal {
+	int status;       /* of HTTP: 4xx, 5xx */
+	const char *code; /* "invalid_request"; static */
+	unsigned retry_s; /* 0: coming back does not help */
+	char field[160];  /* of the request, "" none */
+	char text[256];   /* one sentence */
+};
+
+/* As the native API says it. rq is gone afterwards. */
+void refusal_answer(struct http_request *rq, const struct refusal *why);
+
+/* ret: what auth_job_begins(), dispatch_run() or a node that is being stopped (-ESHUTDOWN) said. */
+void refusal_of_work(struct refusal *ret, int r, unsigned retry_s, const struct error *e);
+
+/* ---- jobs ---- */
+
+/*
+ * text  a request as spec.h has it. is_queued: with priority, delay_ms, callback
+ * ret   owned: job_spec_free(). Untouched on failure.
+ * Returns 0, or -1 with why filled.
+ */
+int submit_parse(struct front *f, const char *text, size_t size, bool is_queued, struct job_spec **ret,
+		 struct refusal *why);
+
+struct submit_names {
+	const char *id;  /* NULL: one of ours. Otherwise checked by parse_id() */
+	const char *key; /* of idempotency, shorter than QUEUE_KEY_BYTES; NULL none */
+};
+
+/*
+ * why NULL: it is durable. id: the job's, is_repeat: it was so before, the key and the request are the same. Otherwise
+ * it was not taken, and nothing is left of it.
+ */
+typedef void submit_fn(const struct refusal *why, const char *id, bool is_repeat, void *arg);
+
+/*
+ * spec borrowed. Takes the owner's quota, arms the callback, queues. It goes on when the client leaves: it may have
+ * been accepted. Returns 0, and fn is called once from the loop, later; or -1 with why filled, and it is not.
+ */
+int submit_job(struct front *f, const struct caller *caller, const struct job_spec *spec,
+	       const struct submit_names *names, submit_fn *fn, void *arg, struct refusal *why);
