@@ -446,6 +446,27 @@ ssize_t journal_take(struct journal *j, enum journal_type type, int pipe_fd, siz
 	return r < 0 ? r : n;
 }
 
+int journal_put(struct journal *j, enum journal_type type, const void *data, size_t size, struct error *err)
+{
+	uint64_t before = j->n_events;
+	int stream = stream_of(type), r;
+
+	if (j->is_ended || j->is_packed)
+		return error_set(err, EPIPE, "the journal has ended");
+	r = region_append(&j->regions[stream], data, size);
+	if (r < 0)
+		return error_errno(err, -r, "put output into the journal");
+	if (hold_ns(j, stream) == 0)
+		r = cover(j, stream, EVENTS_KEPT, err);
+	notify(j, before);
+	return r;
+}
+
+bool journal_is_alone(const struct journal *j)
+{
+	return j->references == 1;
+}
+
 int journal_settle(struct journal *j)
 {
 	uint64_t before = j->n_events, next = CLOCK_NEVER;

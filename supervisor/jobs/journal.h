@@ -67,6 +67,11 @@ void journal_unref(struct journal *j);
  */
 ssize_t journal_take(struct journal *j, enum journal_type type, int pipe_fd, size_t max, struct error *err);
 
+/* The same with bytes that somebody else has read: a journal that follows one elsewhere. 0 or -errno. */
+int journal_put(struct journal *j, enum journal_type type, const void *data, size_t size, struct error *err);
+/* Nobody else has a reference: who only feeds it can let go. */
+bool journal_is_alone(const struct journal *j);
+
 /*
  * A status or the exit event: JSON text of at most JOURNAL_STATUS_MAX bytes. After EXIT nothing may be added (-EPIPE).
  * -ENOSPC: no numbers left for a status; there always is one for EXIT.

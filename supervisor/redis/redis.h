@@ -25,6 +25,8 @@ struct redis_env {
 	const struct runtime_set *runtimes;
 	bool (*has_policy)(const char *name, void *arg); /* as in job_context */
 	size_t (*free_slots)(void *arg);                 /* of this node, for its heartbeat */
+	/* somebody elsewhere wants the end of a job that runs here; asked again each second until it has. May be NULL */
+	void (*cancel)(const char *id, const char *reason, void *arg);
 	void *arg;
 };
 

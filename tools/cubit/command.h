@@ -22,6 +22,7 @@ int image_main(int argc, char **argv);
 int job_main(int argc, char **argv);
 int key_main(int argc, char **argv);
 int login_main(int argc, char **argv);
+int node_main(int argc, char **argv);
 int pool_main(int argc, char **argv);
 int run_main(int argc, char **argv);
 int runtime_main(int argc, char **argv);
