@@ -88,6 +88,8 @@ static int add_rules(int ruleset, uint64_t handled, const struct settings *setti
 	}
 	if (settings->runtimes_dir[0] && allow_reading(ruleset, settings->runtimes_dir) < 0)
 		return -1;
+	if (settings->redis_ca[0] && allow_reading(ruleset, settings->redis_ca) < 0) /* read again with each connection */
+		return -1;
 	if (null >= 0 && allow(ruleset, null, handled & ACCESS_OF_FILE) < 0)
 		return -1;
 	return allow(ruleset, state_fd, handled & (ACCESS_READ | ACCESS_WRITE));
