@@ -10,6 +10,7 @@
 #include "supervisor/auth/auth.h"
 #include "supervisor/front/api.h"
 #include "supervisor/front/api_job_json.h"
+#include "supervisor/front/api_redis_dead.h"
 #include "supervisor/front/api_spec.h"
 #include "supervisor/front/dispatch.h"
 #include "supervisor/front/front_impl.h"
@@ -276,7 +277,8 @@ void api_list_jobs(struct http_request *rq)
 
 void api_list_dead(struct http_request *rq)
 {
-	list(rq, QUEUE_DEAD);
+	if (!redis_dead_asked(rq, REDIS_DEAD_LIST))
+		list(rq, QUEUE_DEAD);
 }
 
 /* ---- dead letters ---- */
@@ -336,10 +338,12 @@ static void dead(struct http_request *rq, const char *action,
 
 void api_replay(struct http_request *rq)
 {
-	dead(rq, "dead.replay", queue_replay, on_replayed);
+	if (!redis_dead_asked(rq, REDIS_DEAD_REPLAY))
+		dead(rq, "dead.replay", queue_replay, on_replayed);
 }
 
 void api_delete_dead(struct http_request *rq)
 {
-	dead(rq, "dead.delete", queue_dead_delete, on_deleted);
+	if (!redis_dead_asked(rq, REDIS_DEAD_DELETE))
+		dead(rq, "dead.delete", queue_dead_delete, on_deleted);
 }

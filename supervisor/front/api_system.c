@@ -1,6 +1,5 @@
 /* What operators and programs ask about the node itself. */
 #include <jansson.h>
-#include <string.h>
 
 #include "images/runtime_def.h"
 #include "images/runtime_set.h"
@@ -9,7 +8,6 @@
 #include "runtime/base/version.h"
 #include "supervisor/auth/auth.h"
 #include "supervisor/front/api.h"
-#include "supervisor/front/dispatch.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/http/http.h"
 #include "supervisor/http/openapi.h"
@@ -58,6 +56,12 @@ void api_ready(struct http_request *rq)
 		add_reason(reasons, "the disk of CUBIT_STATE is full: nothing can be accepted");
 	if (q.waiting >= f->settings.queue_max)
 		add_reason(reasons, "the queue is full");
+	for (size_t i = 0; i < f->n_sources; i++) {
+		const struct source *from = f->sources[i];
+
+		if (from->ops->trouble && from->ops->trouble(from->self))
+			add_reason(reasons, from->ops->trouble(from->self));
+	}
 	if (!runtime_set_at(f->runtimes, 0))
 		add_reason(reasons, "no language is defined");
 	is_ready = json_array_size(reasons) == 0;
@@ -125,19 +129,4 @@ void api_runtimes(struct http_request *rq)
 void api_pool(struct http_request *rq)
 {
 	http_reply_json(rq, 200, pool_json(front_of(rq)->pool));
-}
-
-void api_nodes(struct http_request *rq)
-{
-	struct front *f = front_of(rq);
-	struct dispatch_counts d;
-	char since[32];
-
-	dispatch_counts(f, &d);
-	time_text(f->started_ms, since, sizeof(since));
-	http_reply_json(rq, 200,
-			json_pack("{s:[{s:s,s:s,s:s,s:I,s:I,s:s,s:I}]}", "nodes", "name", f->settings.node, "version",
-				  CUBIT_VERSION, "state", f->is_draining ? "draining" : "serving", "slots",
-				  (json_int_t)f->settings.slots, "running", (json_int_t)d.running, "since", since,
-				  "front_number", (json_int_t)f->front_number));
 }

@@ -36,6 +36,7 @@
 #include "supervisor/front/dispatch.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/front/front_metrics.h"
+#include "supervisor/front/lookup.h"
 #include "supervisor/front/monitor_client.h"
 #include "supervisor/front/views.h"
 #include "supervisor/http/http.h"
@@ -45,6 +46,7 @@
 #include "supervisor/monitor/monitor.h"
 #include "supervisor/queue/db.h"
 #include "supervisor/queue/queue.h"
+#include "supervisor/redis/redis.h"
 
 static struct front the_front;
 static unsigned waiting_for; /* what must be there before the doors open */
@@ -225,6 +227,8 @@ static void on_reload(void *arg)
 		return;
 	}
 	engine_set_runtimes(f->engine, f->runtimes);
+	if (f->redis)
+		redis_set_runtimes(f->redis, f->runtimes);
 	pool_flush(f->pool, f->runtimes);
 	log_notice(LOG_NONE, "reloaded languages and policies");
 }
@@ -240,15 +244,26 @@ static void on_everything_closed(void *arg)
 	exit(0);
 }
 
+static void on_redis_closed(void *arg)
+{
+	struct front *f = arg;
+
+	f->redis = NULL;
+	queue_free(f->queue);
+	auth_free(f->auth);
+	f->auth = NULL;
+	db_close(f->db, on_everything_closed, f);
+}
+
 static void on_http_closed(void *arg)
 {
 	struct front *f = arg;
 
 	f->http = NULL;
-	queue_free(f->queue);
-	auth_free(f->auth);
-	f->auth = NULL;
-	db_close(f->db, on_everything_closed, f);
+	if (f->redis)
+		redis_close(f->redis, on_redis_closed, f);
+	else
+		on_redis_closed(f);
 }
 
 static void on_callbacks_closed(void *arg)
@@ -314,7 +329,7 @@ static void on_callback_wants(struct callbacks *c, const char *job_id, void *arg
 	char *id = strdup(job_id);
 
 	(void)c;
-	if (!id || queue_get(f->queue, job_id, false, on_callback_record, id) < 0)
+	if (!id || lookup_job(f, job_id, false, on_callback_record, id) < 0)
 		free(id);
 }
 
@@ -338,6 +353,62 @@ static int start_work(struct front *f, struct error *err)
 	if (r == 0)
 		r = engine_new(&o, &f->engine, err);
 	return r;
+}
+
+static size_t free_slots(void *arg)
+{
+	const struct front *f = arg;
+	struct dispatch_counts d;
+
+	if (!f->dispatch)
+		return 0;
+	dispatch_counts(f, &d);
+	return d.running < f->settings.slots ? (size_t)f->settings.slots - d.running : 0;
+}
+
+static void on_redis_drain(bool on, void *arg)
+{
+	struct front *f = arg;
+
+	if (f->is_paused == on)
+		return;
+	f->is_paused = on;
+	log_notice(LOG_NONE, on ? "drained by an operator: taking no more work" : "taking work again");
+	if (f->is_ready)
+		dispatch_poke(f);
+}
+
+/* Somebody cancelled it on another node. */
+static void cancel_here(const char *id, const char *reason, void *arg)
+{
+	(void)dispatch_cancel(arg, id, reason);
+}
+
+static int start_redis(struct front *f, struct error *err)
+{
+	const struct redis_env env = {
+		.loop = &f->loop,
+		.settings = &f->settings,
+		.runtimes = f->runtimes,
+		.has_policy = front_has_policy,
+		.free_slots = free_slots,
+		.cancel = cancel_here,
+		.arg = f,
+	};
+	struct source *more[REDIS_SOURCES_MAX];
+	size_t n;
+	int r;
+
+	if (!*f->settings.redis_url)
+		return 0;
+	r = redis_open(&env, &f->redis, err);
+	if (r < 0)
+		return error_wrap(err, "REDIS_URL");
+	redis_on_drain(f->redis, on_redis_drain, f);
+	n = redis_sources(f->redis, more);
+	for (size_t i = 0; i < n && f->n_sources < FRONT_SOURCES_MAX; i++)
+		f->sources[f->n_sources++] = more[i];
+	return 0;
 }
 
 static int start_store(struct front *f, struct error *err)
@@ -389,6 +460,8 @@ static int start(struct front *f, struct error *err)
 		r = front_metrics_new(f, err);
 	if (r == 0)
 		r = start_store(f, err);
+	if (r == 0)
+		r = start_redis(f, err);
 	if (r == 0)
 		r = dispatch_new(f, err);
 	if (r == 0)

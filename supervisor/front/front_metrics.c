@@ -15,6 +15,7 @@
 #include "supervisor/metrics/metrics.h"
 #include "supervisor/queue/db.h"
 #include "supervisor/queue/queue.h"
+#include "supervisor/redis/redis.h"
 
 static void scrape_queue(struct metrics *m, const struct front *f)
 {
@@ -43,6 +44,24 @@ static void scrape_database(struct metrics *m, const struct front *f)
 	metrics_set(m, METRIC_DB_WAITING, METRIC_PLAIN, (double)d.waiting);
 	metrics_set(m, METRIC_DB_FAILURES_TOTAL, METRIC_PLAIN, (double)d.failures);
 	metrics_set(m, METRIC_DB_COMMIT_SECONDS, METRIC_PLAIN, (double)d.last_commit_ns / 1e9);
+}
+
+static void scrape_redis(struct metrics *m, const struct front *f)
+{
+	struct redis_stats r;
+
+	if (!f->redis)
+		return;
+	redis_stats(f->redis, &r);
+	metrics_set(m, METRIC_REDIS_UP, METRIC_PLAIN, r.is_up);
+	metrics_set(m, METRIC_REDIS_WAITING, METRIC_PLAIN, (double)r.waiting);
+	metrics_set(m, METRIC_REDIS_CONNECTS_TOTAL, METRIC_PLAIN, (double)r.connects);
+	metrics_set(m, METRIC_REDIS_JOBS_TOTAL, METRIC_LABELS("taken"), (double)r.taken);
+	metrics_set(m, METRIC_REDIS_JOBS_TOTAL, METRIC_LABELS("claimed"), (double)r.claimed);
+	metrics_set(m, METRIC_REDIS_JOBS_TOTAL, METRIC_LABELS("finished"), (double)r.finished);
+	metrics_set(m, METRIC_REDIS_JOBS_TOTAL, METRIC_LABELS("fenced"), (double)r.fenced);
+	metrics_set(m, METRIC_REDIS_JOBS_TOTAL, METRIC_LABELS("dead"), (double)r.dead);
+	metrics_set(m, METRIC_REDIS_JOBS_TOTAL, METRIC_LABELS("duplicate"), (double)r.duplicates);
 }
 
 static void scrape_auth(struct metrics *m, const struct front *f)
@@ -88,6 +107,7 @@ static void scrape(struct metrics *m, void *arg)
 	scrape_queue(m, arg);
 	scrape_database(m, arg);
 	scrape_auth(m, arg);
+	scrape_redis(m, arg);
 	scrape_work(m, arg);
 	scrape_http(m, arg);
 }

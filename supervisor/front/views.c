@@ -273,6 +273,25 @@ static void attach_record(struct view *v, const struct queue_record *r)
 	send_end(v, *r->job.status ? r->job.status : queue_state_name(r->job.state), r->job.reason);
 }
 
+/* It runs on another node: a source may have its events. */
+static void follow(struct view *v)
+{
+	struct front *f = v->front;
+	struct journal *journal = NULL;
+
+	for (size_t i = 0; i < f->n_sources && !journal; i++) {
+		struct source *s = f->sources[i];
+
+		if (s->ops->follow && s->ops->follow(s->self, v->id, &journal) < 0)
+			journal = NULL;
+	}
+	if (!journal)
+		return;
+	v->is_recorded = true; /* the other node shows its end only when it is */
+	attach(v, journal, 1);
+	journal_unref(journal);
+}
+
 static void on_record(const struct error *e, const struct queue_record *r, void *arg)
 {
 	struct view *v = arg;
@@ -285,6 +304,8 @@ static void on_record(const struct error *e, const struct queue_record *r, void 
 		ask(v);
 	else if (e && e->code == ENOENT)
 		view_end(v, WS_POLICY, "there is no such job any more");
+	else if (!e && r->job.state == QUEUE_LEASED)
+		follow(v); /* on another node; if it ran here, we had been told */
 	else if (!e && (r->job.state == QUEUE_DONE || r->job.state == QUEUE_DEAD || r->job.state == QUEUE_CANCELLED))
 		attach_record(v, r); /* any other failure: the next sign of life asks again */
 	unref(v);
@@ -633,7 +654,7 @@ static void open_request(struct http_request *rq, const struct opening *what)
 		return;
 	}
 	http_on_gone(rq, on_opening_gone, o);
-	if (queue_get(f->queue, o->id, false, on_owner, o) < 0) {
+	if (lookup_job(f, o->id, false, on_owner, o) < 0) {
 		api_busy(rq);
 		free(o);
 	}

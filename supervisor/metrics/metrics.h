@@ -46,6 +46,10 @@ enum metric {
 	METRIC_DB_COMMIT_SECONDS,
 	METRIC_DB_WAITING,
 	METRIC_DB_FAILURES_TOTAL,
+	METRIC_REDIS_UP,
+	METRIC_REDIS_JOBS_TOTAL, /* event: taken, claimed, finished, fenced, dead, duplicate */
+	METRIC_REDIS_WAITING,
+	METRIC_REDIS_CONNECTS_TOTAL,
 	METRIC_RESIDENT_BYTES, /* these three are filled in here */
 	METRIC_OPEN_FDS,
 	METRIC_BUILD_INFO, /* version */

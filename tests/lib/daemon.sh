@@ -63,7 +63,11 @@ stop_daemon() # -> $status
 	kill -TERM "$daemon" 2>/dev/null
 	wait "$daemon"
 	status=$?
-	background=()
+	local pid others=()
+	for pid in "${background[@]}"; do
+		[ "$pid" = "$daemon" ] || others+=("$pid")
+	done
+	background=("${others[@]}")
 	daemon=''
 }
 
