@@ -184,7 +184,7 @@ static void tick(struct redis *r)
 	args_text(&a, CUBIT_VERSION);
 	args_number(&a, settings->slots);
 	args_number(&a, free_slots < settings->slots ? settings->slots - free_slots : 0);
-	args_text(&a, r->is_draining ? "draining" : "up");
+	args_text(&a, r->is_draining ? "draining" : "serving");
 	args_text(&a, sources);
 	args_number(&a, r->lease_ms);
 	args_number(&a, DAY_MS);

@@ -10,6 +10,10 @@ need_images bash
 start_redis
 export REDIS_URL=$redis_tcp CUBIT_MAX_BODY=256K
 start_daemon
+is_dead() # ID
+{
+	[ "$(rcli HGET "cubit:job:$1" state)" = dead ]
+}
 
 # For each kind: push it, then a good job; both must be done within 10 s. One line each: STATUS TITLE.
 cat >"$dir/malformed.py" <<'END'
@@ -117,9 +121,18 @@ done <"$dir/out"
 
 # ---- what can be done about them ----
 api '/v1/dead?source=redis'
-like "$body" 'list-bad' 'GET /v1/dead lists them'
-"$CUBIT_BUILD/bin/cubit" dead ls --url "unix:$sock" >"$dir/out" 2>&1
-ok $? 'cubit dead ls too' || diag "$(cat "$dir/out")"
+like "$body" 'list-bad' 'GET /v1/dead?source=redis lists them'
+is "$(get jobs.0.reason)" "the entry has no field 'job'" 'with their reasons, the newest first'
+rcli XADD cubit:jobs '*' job '{"id":"again","runtime":"bash","source":"echo again","limits":{"memory":"100G"}}' >/dev/null
+within 10 is_dead again
+api '/v1/dead/again/replay?source=redis' -X POST
+is "$status" 202 'one can be run again'
+within 10 is_dead again
+is "$(rcli --raw XRANGE cubit:dead - + | grep -cx again)" 1 'and is a dead letter again'
+api '/v1/dead/again?source=redis' -X DELETE
+is "$status $(rcli --raw XRANGE cubit:dead - + | grep -cx again)" '204 0' 'or forgotten'
+api '/v1/dead/good-0/replay?source=redis' -X POST
+is "$status" 404 'what is none is not run again'
 is "$(grep -c 'Sanitizer\|assert' "$daemon_log")" 0 'and nobody died of anything'
 stop_daemon
 is "$status" 0 'SIGTERM ends it well'
