@@ -22,13 +22,16 @@ done
 for n in "${nodes[@]}"; do
 	await_node "$n" 30
 done
-all_nodes()
+all_nodes() # NAME
 {
-	node_api n1 /v1/nodes
-	[ "$(grep -o '"state": *"serving"' <<<"$body" | wc -l)" -eq 3 ]
+	node_api "$1" /v1/nodes
+	[ "$(grep -o '"name": *"n[123]"' <<<"$body" | sort -u | wc -l)" -eq 3 ]
 }
-within 10 all_nodes
-ok $? 'each node knows of all three' || diag "$body"
+for n in "${nodes[@]}"; do
+	within 10 all_nodes "$n"
+	ok $? "$n knows of all three" || diag "$body"
+done
+is "$(grep -o '"state": *"serving"' <<<"$body" | wc -l)" 3 'and that they serve'
 
 # ---- jobs, and everything dies ----
 # Pushed evenly over the time of the killing. The list takes one job in five.

@@ -995,7 +995,7 @@ static void *thread_main(void *arg)
 static int be_front(void)
 {
 	static char runtimes[] = "/etc/cubit/runtimes";
-	struct settings s = { .runtimes_dir = runtimes };
+	struct settings s = { .runtimes_dir = runtimes, .redis_ca = (char[]){ "" } };
 	struct monitor_state_message listening = { .state = MONITOR_STATE_LISTENING, .text = "the test's front" };
 	FILE *f = access("refuse", F_OK) == 0 ? NULL : fopen("report.tmp", "we");
 	struct error err = ERROR_INIT;
