@@ -267,7 +267,7 @@ UNIT_DIR ?= $(PREFIX)/lib/systemd/system
 install: all ## into DESTDIR and PREFIX: programs, profiles, man pages, systemd unit
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man $(DESTDIR)$(UNIT_DIR) \
 		$(DESTDIR)$(PREFIX)/share/cubit/policies
-	install -m 755 $(addprefix $(BUILD)/bin/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(addprefix $(BUILD)/bin/,$(PROGRAMS)) tools/producer/cubit-producer $(DESTDIR)$(PREFIX)/bin/
 	for p in $(wildcard policies/profiles/*.json); do \
 		install -m 644 $$p $(DESTDIR)$(PREFIX)/share/cubit/policies/ || exit 1; done
 	for m in $(MAN); do d=$(DESTDIR)$(PREFIX)/share/man/man$${m##*.}; install -d $$d && install -m 644 $$m $$d/ || exit 1; done
@@ -276,7 +276,7 @@ install: all ## into DESTDIR and PREFIX: programs, profiles, man pages, systemd 
 	@[ -n "$(DESTDIR)" ] || getent passwd cubit >/dev/null || ! command -v systemd-sysusers >/dev/null || systemd-sysusers
 
 uninstall: ## take away what install put there
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS)) $(DESTDIR)$(UNIT_DIR)/cubitd.service $(DESTDIR)$(PREFIX)/lib/sysusers.d/cubit.conf
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS) cubit-producer) $(DESTDIR)$(UNIT_DIR)/cubitd.service $(DESTDIR)$(PREFIX)/lib/sysusers.d/cubit.conf
 	rm -rf $(DESTDIR)$(PREFIX)/share/cubit
 	for m in $(MAN); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
 

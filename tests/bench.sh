@@ -71,4 +71,6 @@ echo "# raw samples: $out/cold.csv"
 
 CUBIT_BUILD=$(realpath "$build") tests/bench/api.sh
 
+CUBIT_BUILD=$(realpath "$build") tests/bench/redis.sh
+
 CUBIT_BUILD=$build tests/bench/unpack.sh "${UNPACK_ROUNDS:-3}"

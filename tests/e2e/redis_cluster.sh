@@ -1,14 +1,14 @@
 #!/bin/bash
 # Three nodes share one Redis while nodes and Redis are killed at random: every job has exactly one result. Then a node is cut
 # off with a job at work: another one finishes it, and what the first one says later does not count.
-# CUBIT_CLUSTER_JOBS (2500), CUBIT_CLUSTER_SECONDS (60) of killing.
+# CLUSTER_JOBS (2500), CLUSTER_SECONDS (60) of killing.
 # timeout: 600
 # shellcheck disable=SC2317 # `within` calls functions
 set -u
 # shellcheck source=tests/lib/redis.sh
 . "$(dirname "$0")/../lib/redis.sh"
 need_images bash
-jobs=${CUBIT_CLUSTER_JOBS:-2500} killing=${CUBIT_CLUSTER_SECONDS:-60}
+jobs=${CLUSTER_JOBS:-2500} killing=${CLUSTER_SECONDS:-60}
 nodes=(n1 n2 n3)
 make_hub
 for i in 1 2 3; do
@@ -36,11 +36,11 @@ is "$(grep -o '"state": *"serving"' <<<"$body" | wc -l)" 3 'and that they serve'
 # ---- jobs, and everything dies ----
 # Pushed evenly over the time of the killing. The list takes one job in five.
 rate=$(awk -v n="$jobs" -v s="$killing" 'BEGIN { print n / s * 0.8 }')
-"$producer" stream --url "$redis_url" --ids s --count $((jobs * 4 / 5)) --rate "$rate" --mix ok=92,failing=4,malformed=4 \
+"$producer" stream --url "$redis_url" --ids s --count $((jobs * 4 / 5)) --rate "$rate" --mix ok=88,failing=4,slow=4,malformed=4 \
 	--twice 20 --patience 60 --verify 240 >"$dir/stream.out" 2>&1 &
 stream=$!
 "$producer" list --url "$redis_url" --ids l --count $((jobs / 5)) --rate "$(awk -v r="$rate" 'BEGIN { print r / 4 }')" \
-	--mix ok=92,failing=4,malformed=4 --twice 20 --patience 60 --verify 240 >"$dir/list.out" 2>&1 &
+	--mix ok=88,failing=4,slow=4,malformed=4 --twice 20 --patience 60 --verify 240 >"$dir/list.out" 2>&1 &
 list=$!
 background+=("$stream" "$list")
 start=$SECONDS kills=0 hows=(both monitor front both) redis_kills=0

@@ -6,6 +6,9 @@
 set -u
 # shellcheck source=tests/lib/redis.sh
 . "$(dirname "$0")/../lib/redis.sh"
+# shellcheck source=tests/e2e/node/modules
+. "$(dirname "$0")/node/modules"
+need_node_modules
 need_images bash python
 start_redis
 export REDIS_URL=$redis_tcp CUBIT_NODE=pickup
@@ -109,6 +112,11 @@ wait_for "$dir/logs" '"type": ?"status"' 5
 wait_for "$dir/logs" '"output": ?"Hello from Redis Job 1' 5
 ok $? 'its listeners of goxec:logs get what they know' || diag "$(cat "$dir/logs")"
 diag "$(grep job_id "$dir/logs")"
+
+# ---- a real client ----
+body=$(node tests/e2e/node/redis.cjs "$redis_tcp" 2>"$dir/node.err") || diag "$(cat "$dir/node.err")"
+is "$(get io_list) $(get io_stream)" 'list stream' 'ioredis pushes to list and stream, and reads the results'
+diag "picked up: $body"
 
 # ---- what the daemon says ----
 api /v1/jobs/run1
