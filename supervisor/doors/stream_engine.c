@@ -21,7 +21,11 @@ static void reply(struct http_request *rq, const char *id)
 
 void stream_engine_run(struct http_request *rq)
 {
-	const struct door_program program = { .language_field = "language", .source_field = "code" };
+	const struct door_program program = {
+		.language_field = "language",
+		.source_field = "code",
+		.names = { .is_shared = true },
+	};
 	size_t size;
 	const char *text = http_body(rq, &size);
 	json_t *body = door_object(text, size);

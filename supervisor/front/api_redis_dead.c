@@ -39,8 +39,10 @@ static void on_list(const struct error *e, json_t *owned_list, void *arg)
 
 	if (l->rq && e)
 		busy(l->rq);
+	else if (l->rq && json_object_set_new(owned_list, "next", json_string("")) == 0)
+		http_reply_json(l->rq, 200, json_incref(owned_list));
 	else if (l->rq)
-		http_reply_json(l->rq, 200, json_pack("{s:O,s:s}", "jobs", owned_list, "next", ""));
+		busy(l->rq);
 	json_decref(owned_list);
 	free(l);
 }

@@ -1,5 +1,6 @@
 /* What operators and programs ask about the node itself. */
 #include <jansson.h>
+#include <string.h>
 
 #include "images/runtime_def.h"
 #include "images/runtime_set.h"
@@ -46,6 +47,7 @@ void api_ready(struct http_request *rq)
 	json_t *reasons = json_array();
 	struct queue_counts q;
 	struct db_counts d;
+	const char *last = NULL;
 	bool is_ready;
 
 	queue_counts(f->queue, &q);
@@ -58,9 +60,11 @@ void api_ready(struct http_request *rq)
 		add_reason(reasons, "the queue is full");
 	for (size_t i = 0; i < f->n_sources; i++) {
 		const struct source *from = f->sources[i];
+		const char *why = from->ops->trouble ? from->ops->trouble(from->self) : NULL;
 
-		if (from->ops->trouble && from->ops->trouble(from->self))
-			add_reason(reasons, from->ops->trouble(from->self));
+		if (why && (!last || strcmp(why, last) != 0)) /* sources of one Redis have the same trouble */
+			add_reason(reasons, why);
+		last = why;
 	}
 	if (!runtime_set_at(f->runtimes, 0))
 		add_reason(reasons, "no language is defined");

@@ -33,6 +33,14 @@ static size_t slots_free(const struct front *f)
 	return used < f->settings.slots ? (size_t)f->settings.slots - used : 0;
 }
 
+/* A source that is slow to answer keeps slots from other sources, never from a client that waits. */
+static bool has_room_for_direct(const struct front *f)
+{
+	const struct dispatch *d = f->dispatch;
+
+	return d->n_direct + d->n_running < f->settings.slots;
+}
+
 static char *result_text(const struct job_result *result, struct job *job)
 {
 	json_t *json = job_result_json(result, job_journal(job));
@@ -228,7 +236,10 @@ static void on_returned(const struct error *e, void *arg)
 		log_warning(LOG_FACTS(LOG_STR("job", l->id), LOG_STR("error", e->text)),
 			    "cannot give a job back, its lease will run out");
 	views_returned(l->front, l->id, l->attempt);
-	dispatch_settle(l->front, l->id);
+	if (l->source == &l->front->embedded)
+		dispatch_settle(l->front, l->id);
+	else
+		auth_job_ended(l->front->auth, l->owner, 0, 0);
 	leased_free(l);
 }
 
@@ -274,6 +285,8 @@ static void on_leased_over(struct job *job, const struct job_result *result, voi
 		log_warning(LOG_FACTS(LOG_STR("job", l->id), LOG_INT("attempt", l->attempt)),
 			    "lease lost while it ran, result dropped");
 		f->dispatch->counts.fenced++;
+		if (l->source != &f->embedded)
+			auth_job_ended(f->auth, l->owner, 0, 0);
 		leased_free(l);
 	} else if (l->is_given_back) {
 		give_back(l, "the node was stopped", true);
@@ -296,6 +309,8 @@ struct leased *dispatch_lease(struct front *f, struct source *source, const stru
 	l->attempt = q->attempt;
 	text_copy(l->id, sizeof(l->id), q->id);
 	text_copy(l->owner, sizeof(l->owner), q->owner);
+	if (source != &f->embedded) /* those of the embedded queue count from their submission on */
+		auth_job_resumed(f->auth, l->owner);
 	l->next = f->dispatch->leased;
 	f->dispatch->leased = l;
 	f->dispatch->n_leased++;
@@ -416,13 +431,14 @@ void dispatch_poke(struct front *f)
 {
 	struct dispatch *d = f->dispatch;
 
-	while (slots_free(f) > 0 && !f->is_draining && f->is_ready) {
-		struct source *s = d->first && !d->direct_had_turn ? NULL : next_source(f);
+	while (!f->is_draining && f->is_ready) {
+		bool wants_direct = d->first && has_room_for_direct(f);
+		struct source *s = slots_free(f) == 0 || (wants_direct && !d->direct_had_turn) ? NULL : next_source(f);
 
 		if (s) {
 			d->direct_had_turn = false;
 			take(f, s);
-		} else if (d->first) {
+		} else if (wants_direct) {
 			d->direct_had_turn = true;
 			direct_start(f, direct_pop(d));
 		} else {

@@ -133,7 +133,8 @@ static void on_leases(const struct error *e, const struct queue_job *jobs, size_
 	for (size_t i = 0; i < n; i++) {
 		struct offer *offer = offer_of(d, &jobs[i]);
 
-		auth_job_resumed(f->auth, jobs[i].owner);
+		if (s == &f->embedded)
+			auth_job_resumed(f->auth, jobs[i].owner);
 		if (offer && adopt(f, s, &jobs[i], offer))
 			taken++;
 		else

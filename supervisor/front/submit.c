@@ -14,6 +14,7 @@
 #include "supervisor/jobs/result.h"
 #include "supervisor/jobs/spec.h"
 #include "supervisor/queue/queue.h"
+#include "supervisor/redis/redis.h"
 
 /* ---- why not ---- */
 
@@ -121,6 +122,7 @@ struct submission {
 	struct queue_job job;
 	char *text;
 	char *callback_url, *callback_secret;
+	bool is_shared; /* counted by the node that will run it */
 	submit_fn *fn;
 	void *arg;
 };
@@ -192,16 +194,25 @@ static void on_submitted(const struct error *e, enum queue_submitted how, const 
 		refuse(s, e);
 		return;
 	}
-	if (how == QUEUE_DUPLICATE)
+	if (how == QUEUE_DUPLICATE || s->is_shared)
 		undo(s);
 	s->fn(NULL, id, how == QUEUE_DUPLICATE, s->arg);
 	submission_free(s);
 }
 
+/* To where it will be taken from. */
+static int into_queue(struct submission *s)
+{
+	struct front *f = s->front;
+
+	return s->is_shared ? redis_submit(f->redis, &s->job, on_submitted, s)
+			    : queue_submit(f->queue, &s->job, on_submitted, s);
+}
+
 static void on_armed(const struct error *e, void *arg)
 {
 	struct submission *s = arg;
-	int r = e ? -e->code : queue_submit(s->front->queue, &s->job, on_submitted, s);
+	int r = e ? -e->code : into_queue(s);
 
 	if (r < 0)
 		refuse(s, e ? e : &(struct error){ .code = -r });
@@ -241,12 +252,14 @@ int submit_job(struct front *f, const struct caller *caller, const struct job_sp
 	}
 	s->fn = fn;
 	s->arg = arg;
+	/* a callback is armed where the job ends; a stream has no key of idempotency but the id */
+	s->is_shared = names->is_shared && f->redis && !s->callback_url && !names->key;
 	if (begin(s, caller, why) < 0) {
 		submission_free(s);
 		return -1;
 	}
 	r = s->callback_url ? callbacks_arm(f->callbacks, s->job.id, s->callback_url, s->callback_secret, on_armed, s)
-			    : queue_submit(f->queue, &s->job, on_submitted, s);
+			    : into_queue(s);
 	if (r == 0)
 		return 0;
 	auth_job_ended(f->auth, s->job.owner, 0, 0);

@@ -44,6 +44,7 @@ int submit_parse(struct front *f, const char *text, size_t size, bool is_queued,
 struct submit_names {
 	const char *id;  /* NULL: one of ours. Otherwise checked by parse_id() */
 	const char *key; /* of idempotency, shorter than QUEUE_KEY_BYTES; NULL none */
+	bool is_shared;  /* any node may run it: into the first stream of Redis, where there is one */
 };
 
 /*

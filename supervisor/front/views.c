@@ -26,6 +26,7 @@ enum {
 	PER_ATTEMPT = 1000000, /* above JOURNAL_EVENTS_MAX: see views.h */
 	QUEUED_MAX = 64 << 10, /* waiting for one client; the rest stays in the journal */
 	KEEP_ALIVE_MS = 15000,
+	TICK_MS = 500,
 	WS_NORMAL = 1000, WS_POLICY = 1008, WS_INTERNAL = 1011,
 };
 
@@ -56,7 +57,8 @@ struct view {
 struct views {
 	struct view *first;
 	unsigned count;
-	uv_timer_t keep_alive;
+	uv_timer_t tick;
+	unsigned ticks;
 };
 
 static void pump(struct view *v);
@@ -694,16 +696,19 @@ void views_door(struct http_request *rq, const char *id, view_door_fn *door)
 
 /* ---- all of them ---- */
 
-static void on_keep_alive(uv_timer_t *t)
+/* With several nodes a job may begin, and end, where nobody tells us: ask for those that are waited for. */
+static void on_tick(uv_timer_t *t)
 {
 	struct front *f = t->data;
+	struct views *all = f->views;
+	bool is_keep_alive = ++all->ticks % (KEEP_ALIVE_MS / TICK_MS) == 0;
 
-	for (struct view *v = f->views->first, *next; v; v = next) {
+	for (struct view *v = all->first, *next; v; v = next) {
 		next = v->next;
-		if (v->form == FORM_SSE && v->rq && queued(v) == 0)
+		if (is_keep_alive && v->form == FORM_SSE && v->rq && queued(v) == 0)
 			(void)http_stream_write(v->rq, ": still here\n\n", 14);
-		if (!v->journal)
-			ask(v); /* somebody else may have ended it */
+		if (!v->journal && (f->redis || is_keep_alive))
+			ask(v);
 	}
 }
 
@@ -714,9 +719,9 @@ int views_new(struct front *f, struct error *err)
 	if (!all)
 		return error_set(err, ENOMEM, "out of memory");
 	f->views = all;
-	uv_timer_init(&f->loop, &all->keep_alive);
-	all->keep_alive.data = f;
-	uv_timer_start(&all->keep_alive, on_keep_alive, KEEP_ALIVE_MS, KEEP_ALIVE_MS);
+	uv_timer_init(&f->loop, &all->tick);
+	all->tick.data = f;
+	uv_timer_start(&all->tick, on_tick, TICK_MS, TICK_MS);
 	return 0;
 }
 
@@ -732,6 +737,6 @@ void views_free(struct front *f)
 	if (!all)
 		return;
 	f->views = NULL;
-	all->keep_alive.data = all;
-	uv_close((uv_handle_t *)&all->keep_alive, on_closed);
+	all->tick.data = all;
+	uv_close((uv_handle_t *)&all->tick, on_closed);
 }

@@ -118,6 +118,12 @@ body=$(node tests/e2e/node/redis.cjs "$redis_tcp" 2>"$dir/node.err") || diag "$(
 is "$(get io_list) $(get io_stream)" 'list stream' 'ioredis pushes to list and stream, and reads the results'
 diag "picked up: $body"
 
+# ---- a door of ours that pushes ----
+api /api/run -d '{"language":"bash","code":"echo through the stream"}'
+job=$(get job_id)
+within 20 has_result "$job"
+is "$(result "$job" stdout) $(rcli --raw HGET "cubit:job:$job" source)" 'through the stream cubit:jobs' 'POST /api/run goes through the first stream'
+
 # ---- what the daemon says ----
 api /v1/jobs/run1
 is "$status $(get status) $(get stdout)" '200 ok 42' 'GET /v1/jobs has a job that came through Redis'
