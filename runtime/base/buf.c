@@ -116,3 +116,10 @@ char *buf_take(struct buf *b)
 	b->size = b->room = 0;
 	return data;
 }
+
+char *buf_fit(char *data, size_t size)
+{
+	char *fit = data && size ? realloc(data, size) : NULL;
+
+	return fit ? fit : data;
+}

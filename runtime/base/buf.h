@@ -1,4 +1,4 @@
-/* A growing byte buffer with an upper bound, so that no peer decides how much memory we take. */
+/* A growing byte buffer with an upper bound, so that no peer decides how much memory we take. Runs anywhere, also in cubit-init. */
 #pragma once
 
 #include <stddef.h>
@@ -12,8 +12,14 @@ struct buf {
 
 enum { BUF_MAX_DEFAULT = 64 << 20 };
 
-#define BUF_INIT { .data = NULL }
-#define BUF_BOUNDED(bytes) { .data = NULL, .max = (bytes) }
+#define BUF_INIT                                                                                                       \
+	{                                                                                                              \
+		.data = NULL                                                                                           \
+	}
+#define BUF_BOUNDED(bytes)                                                                                             \
+	{                                                                                                              \
+		.data = NULL, .max = (bytes)                                                                           \
+	}
 
 /* All return 0, -ENOMEM, or -ENOBUFS when the bound would be passed; on failure the buffer is as it was. */
 int buf_append(struct buf *b, const void *data, size_t size);
@@ -36,5 +42,8 @@ void buf_done(struct buf *b);
 
 /* Move the memory out (NUL-terminated, free() it); the buffer is empty afterwards. NULL when nothing was appended. */
 char *buf_take(struct buf *b);
+
+/* What buf_take() gave, or other memory of malloc(3), without the room beyond size: for what is kept long. NULL stays. */
+char *buf_fit(char *data, size_t size);
 
 #define cleanup_buf __attribute__((cleanup(buf_done)))

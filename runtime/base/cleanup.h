@@ -1,6 +1,8 @@
 /*
  * Scoped clean-up for what libc owns. Each module adds the attribute for its own struct next to that struct.
  * All helpers keep errno, so that `return error_errno(err, errno, ...)` may stand between failure and scope end.
+ *
+ * Runs anywhere.
  */
 #pragma once
 
@@ -37,4 +39,4 @@ static inline void cleanup_dir_(DIR **d)
 
 #define cleanup_free __attribute__((cleanup(cleanup_free_)))
 #define cleanup_file __attribute__((cleanup(cleanup_file_)))
-#define cleanup_dir __attribute__((cleanup(cleanup_dir_)))
+#define cleanup_dir  __attribute__((cleanup(cleanup_dir_)))

@@ -1,11 +1,15 @@
-/* Time as the rest of the tree uses it: CLOCK_MONOTONIC in nanoseconds, deadlines absolute. */
+/*
+ * Time as the rest of the tree uses it: CLOCK_MONOTONIC in nanoseconds, deadlines absolute.
+ *
+ * Runs anywhere, also in cubit-init.
+ */
 #pragma once
 
 #include <stdint.h>
 
 #define NS_PER_US UINT64_C(1000)
 #define NS_PER_MS UINT64_C(1000000)
-#define NS_PER_S UINT64_C(1000000000)
+#define NS_PER_S  UINT64_C(1000000000)
 
 /* "never", as a deadline */
 #define CLOCK_NEVER UINT64_MAX

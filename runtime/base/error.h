@@ -15,7 +15,10 @@ struct error {
 	char text[512]; /* outermost context first, always terminated */
 };
 
-#define ERROR_INIT { .code = 0, .text = "" }
+#define ERROR_INIT                                                                                                     \
+	{                                                                                                              \
+		.code = 0, .text = ""                                                                                  \
+	}
 
 /*
  * Record a failure. code is a positive errno; the text is exactly what fmt makes, nothing is appended.
@@ -34,7 +37,7 @@ int error_wrap(struct error *err, const char *fmt, ...) __attribute__((format(pr
 
 /* The static analyser cannot see into another file: tell it that what these return is below zero. */
 #ifdef __clang_analyzer__
-#define error_set(err, code, ...) (error_set(err, code, __VA_ARGS__) < 0 ? -1 : -2)
+#define error_set(err, code, ...)   (error_set(err, code, __VA_ARGS__) < 0 ? -1 : -2)
 #define error_errno(err, code, ...) (error_errno(err, code, __VA_ARGS__) < 0 ? -1 : -2)
 #endif
 

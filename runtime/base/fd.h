@@ -2,6 +2,8 @@
  * Descriptors: ownership, paths below a directory, whole-file reads and writes, passing over a socket.
  *
  * Every descriptor made here is close-on-exec from birth. Nothing here blocks except on the descriptor given.
+ *
+ * Runs anywhere, also in cubit-init.
  */
 #pragma once
 

@@ -17,6 +17,8 @@
  * reports EPROTO. No length read from the wire is used before it was compared with the bytes that are there.
  *
  * No allocation, no stdio: cubit-init uses this too.
+ *
+ * Runs anywhere, also in cubit-init.
  */
 #pragma once
 

@@ -75,8 +75,8 @@ const char *json_kind(json_type type)
 		[JSON_STRING] = "a string",
 		[JSON_INTEGER] = "a whole number",
 		[JSON_REAL] = "a number with a fraction",
-		[JSON_TRUE] = "a truth value",
-		[JSON_FALSE] = "a truth value",
+		[JSON_TRUE] = "a boolean",
+		[JSON_FALSE] = "a boolean",
 		[JSON_NULL] = "null",
 	};
 
@@ -251,6 +251,36 @@ static int widen(struct json_reader *r, const char *text, size_t size, struct bu
 	return 0;
 }
 
+/* The same number as an integer (owned), or NULL when it is none: up to 2^53 nothing is lost. */
+static json_t *whole(const json_t *value)
+{
+	static const double most = 9007199254740992.0;
+	double v = json_is_real(value) ? json_real_value(value) : 0.5;
+
+	return v >= -most && v <= most && v == (double)(json_int_t)v ? json_integer((json_int_t)v) : NULL;
+}
+
+int json_whole_numbers(json_t *document)
+{
+	json_t *value, *number;
+	const char *key;
+	void *next;
+	size_t i;
+	int r = 0;
+
+	json_object_foreach_safe(document, next, key, value)
+	{
+		number = whole(value);
+		r |= number ? json_object_set_new(document, key, number) : json_whole_numbers(value);
+	}
+	json_array_foreach(document, i, value)
+	{
+		number = whole(value);
+		r |= number ? json_array_set_new(document, i, number) : json_whole_numbers(value);
+	}
+	return r ? -ENOMEM : 0;
+}
+
 /* Where jansson stopped. */
 static int refuse_syntax(struct json_reader *r, const json_error_t *where)
 {
@@ -267,6 +297,9 @@ int json_read_text(struct json_reader *r, const char *text, size_t size, json_t 
 	*ret = NULL;
 	if (r->max_bytes && size > r->max_bytes)
 		return json_too_big(r, "%zu bytes, more than %zu", size, r->max_bytes);
+	if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+		return error_set(r->err, EINVAL,
+				 "%s: begins with a byte order mark; JSON has none, RFC 8259 section 8.1", r->origin);
 	if (r->is_unsigned) {
 		e = widen(r, text, size, &wide);
 		if (e < 0)
@@ -275,5 +308,7 @@ int json_read_text(struct json_reader *r, const char *text, size_t size, json_t 
 		size = wide.size;
 	}
 	*ret = json_loadb(text ? text : "", size, JSON_REJECT_DUPLICATES, &where);
-	return *ret ? json_expect(r, *ret, JSON_OBJECT) : refuse_syntax(r, &where);
+	if (!*ret)
+		return refuse_syntax(r, &where);
+	return json_whole_numbers(*ret) < 0 ? json_no_memory(r) : json_expect(r, *ret, JSON_OBJECT);
 }

@@ -36,9 +36,15 @@ struct json_row {
 
 /*
  * Parse a text without duplicate keys that is an object. ret owned also after a failure (may be NULL): json_decref().
- * Returns 0, or with err filled: -E2BIG more than max_bytes; -EINVAL, with line and column; -ENOMEM.
+ * Returns 0, or with err filled: -E2BIG more than max_bytes; -EINVAL, with line and column, or a byte order mark; -ENOMEM.
  */
 int json_read_text(struct json_reader *r, const char *text, size_t size, json_t **ret);
+
+/*
+ * Make whole numbers of 2000.0 and 2e3 in a document that was parsed, in place: JSON knows one kind of number, and many
+ * programs write theirs so. json_read_text() does it. Returns 0 or -ENOMEM.
+ */
+int json_whole_numbers(json_t *document);
 
 /* Hand each member to its row; the table ends with a row without a key. */
 int json_read_object(struct json_reader *r, json_t *object, const struct json_row *rows, void *target);

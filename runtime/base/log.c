@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,10 +25,18 @@ static const char *const level_names[] = {
 };
 _Static_assert(sizeof(level_names) / sizeof(level_names[0]) == LOG_LEVELS, "a name for each level");
 
+/* sd-daemon(3): the journal takes these off and keeps them as the line's priority. */
+static const char *const journal_marks[] = {
+	[LOG_LEVEL_ERROR] = "<3>", [LOG_LEVEL_WARNING] = "<4>", [LOG_LEVEL_NOTICE] = "<5>",
+	[LOG_LEVEL_INFO] = "<6>",  [LOG_LEVEL_DEBUG] = "<7>",
+};
+_Static_assert(sizeof(journal_marks) / sizeof(journal_marks[0]) == LOG_LEVELS, "a mark for each level");
+
 static struct {
 	int fd;
 	enum log_level level;
 	enum log_format format;
+	enum { JOURNAL_UNKNOWN, JOURNAL_YES, JOURNAL_NO } journal; /* does fd lead there? */
 	char *secrets[SECRETS_MAX];
 	size_t n_secrets;
 } the_log = { .fd = STDERR_FILENO, .level = LOG_LEVEL_NOTICE };
@@ -35,11 +44,25 @@ static struct {
 static const char redacted[] = "[redacted]";
 static const char cut_mark[] = "...[cut]";
 
+/* systemd.exec(5): JOURNAL_STREAM is "DEVICE:INODE" of the stream, so that one that was redirected can be told. */
+static bool leads_to_journal(int fd)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	char own[48];
+	struct stat st;
+
+	if (!stream || fstat(fd, &st) < 0)
+		return false;
+	(void)snprintf(own, sizeof(own), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	return strcmp(own, stream) == 0;
+}
+
 void log_init(int fd, enum log_level level, enum log_format format)
 {
 	the_log.fd = fd;
 	the_log.level = level;
 	the_log.format = format;
+	the_log.journal = leads_to_journal(fd) ? JOURNAL_YES : JOURNAL_NO;
 }
 
 void log_set_level(enum log_level level)
@@ -245,12 +268,19 @@ static void line_add_escaped(struct line *l, const char *text, size_t most, bool
 		line_add_str(l, cut_mark);
 }
 
+/* In JSON a key must not come twice: most readers keep one value, and not all of them the same. */
+static bool is_own_key(const char *key)
+{
+	return strcmp(key, "time") == 0 || strcmp(key, "level") == 0 || strcmp(key, "message") == 0;
+}
+
 static void line_add_fact(struct line *l, const struct log_fact *f, size_t most)
 {
 	bool is_json = the_log.format == LOG_FORMAT_JSON;
 	char num[24];
 
 	line_add_str(l, is_json ? ",\"" : " ");
+	line_add_str(l, is_json && is_own_key(f->key) ? "fact_" : "");
 	line_add_str(l, f->key);
 	line_add_str(l, is_json ? "\":" : "=");
 	if (f->kind == LOG_KIND_INT) {
@@ -294,6 +324,8 @@ static void line_make(struct line *l, enum log_level level, const char *message,
 
 	l->size = 0;
 	l->is_cut = false;
+	if (the_log.journal == JOURNAL_YES)
+		line_add_str(l, journal_marks[level]);
 	if (is_json)
 		line_add_str(l, "{\"time\":\"");
 	line_add_time(l);
@@ -323,6 +355,8 @@ void log_write(enum log_level level, const struct log_fact *facts, const char *f
 
 	if (!log_enabled(level))
 		return;
+	if (the_log.journal == JOURNAL_UNKNOWN) /* before log_init: a bad setting is said then */
+		the_log.journal = leads_to_journal(the_log.fd) ? JOURNAL_YES : JOURNAL_NO;
 	va_start(ap, fmt);
 	size = vsnprintf(message, sizeof(message), fmt, ap);
 	va_end(ap);

@@ -12,6 +12,8 @@
  *
  * Single-threaded use per process, or from several threads as long as log_init/log_redact run before them: a line
  * is built on the stack and written in one call. Not for the child between clone3 and exec.
+ *
+ * Runs anywhere but there.
  */
 #pragma once
 
@@ -25,18 +27,31 @@ enum log_kind { LOG_KIND_END, LOG_KIND_STR, LOG_KIND_INT, LOG_KIND_SECRET };
 
 struct log_fact {
 	enum log_kind kind;
-	const char *key;
+	const char *key; /* in JSON "time", "level" and "message" become "fact_time", ...: those are the line's own */
 	const char *str; /* LOG_KIND_STR; NULL prints as "-" */
 	int64_t num;     /* LOG_KIND_INT */
 };
 
-#define LOG_STR(k, v) { .kind = LOG_KIND_STR, .key = (k), .str = (v) }
-#define LOG_INT(k, v) { .kind = LOG_KIND_INT, .key = (k), .num = (int64_t)(v) }
-#define LOG_SECRET(k) { .kind = LOG_KIND_SECRET, .key = (k) }
+#define LOG_STR(k, v)                                                                                                  \
+	{                                                                                                              \
+		.kind = LOG_KIND_STR, .key = (k), .str = (v)                                                           \
+	}
+#define LOG_INT(k, v)                                                                                                  \
+	{                                                                                                              \
+		.kind = LOG_KIND_INT, .key = (k), .num = (int64_t)(v)                                                  \
+	}
+#define LOG_SECRET(k)                                                                                                  \
+	{                                                                                                              \
+		.kind = LOG_KIND_SECRET, .key = (k)                                                                    \
+	}
 #define LOG_FACTS(...) ((const struct log_fact[]){ __VA_ARGS__, { .kind = LOG_KIND_END } })
-#define LOG_NONE ((const struct log_fact *)0)
+#define LOG_NONE       ((const struct log_fact *)0)
 
-/* Where lines go (fd borrowed), from which level up, in which form. Default: stderr, notice, text. */
+/*
+ * Where lines go (fd borrowed), from which level up, in which form. Default: stderr, notice, text. Where fd is the stream
+ * to the journal that JOURNAL_STREAM names, systemd.exec(5), each line begins with its priority, as "<3>": the journal
+ * takes it off, and `journalctl -p err` finds the errors.
+ */
 void log_init(int fd, enum log_level level, enum log_format format);
 
 /* Switch the level at run time (SIGHUP, an admin call). */
@@ -58,8 +73,8 @@ int log_enabled(enum log_level level);
 void log_write(enum log_level level, const struct log_fact *facts, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-#define log_error(facts, ...) log_write(LOG_LEVEL_ERROR, facts, __VA_ARGS__)
+#define log_error(facts, ...)   log_write(LOG_LEVEL_ERROR, facts, __VA_ARGS__)
 #define log_warning(facts, ...) log_write(LOG_LEVEL_WARNING, facts, __VA_ARGS__)
-#define log_notice(facts, ...) log_write(LOG_LEVEL_NOTICE, facts, __VA_ARGS__)
-#define log_info(facts, ...) log_write(LOG_LEVEL_INFO, facts, __VA_ARGS__)
-#define log_debug(facts, ...) log_write(LOG_LEVEL_DEBUG, facts, __VA_ARGS__)
+#define log_notice(facts, ...)  log_write(LOG_LEVEL_NOTICE, facts, __VA_ARGS__)
+#define log_info(facts, ...)    log_write(LOG_LEVEL_INFO, facts, __VA_ARGS__)
+#define log_debug(facts, ...)   log_write(LOG_LEVEL_DEBUG, facts, __VA_ARGS__)

@@ -201,8 +201,9 @@ int parse_id(const char *text, struct error *err)
 	size_t n = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.");
 
 	if (n == 0 || text[n] || n > ID_MAX || !isalnum((unsigned char)text[0]))
-		return error_set(err, EINVAL,
-				 "'%.70s' is not an id: 1 to %d letters, digits, '-', '_', '.', the first a letter or digit",
-				 text, ID_MAX);
+		return error_set(
+			err, EINVAL,
+			"'%.70s' is not an id: 1 to %d letters, digits, '-', '_', '.', the first a letter or digit",
+			text, ID_MAX);
 	return 0;
 }

@@ -2,6 +2,8 @@
  * Strict parsers for what people type and files say. The whole string must be the value: no blanks, no sign where
  * none makes sense, no trailing text, no wrap-around. All return 0, -EINVAL (not of that form) or -ERANGE (outside
  * [min, max] or the type) with err saying what was expected; *ret is untouched on failure.
+ *
+ * Pure; runs anywhere.
  */
 #pragma once
 

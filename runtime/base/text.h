@@ -1,9 +1,10 @@
 /*
- * Bounded text: what strcpy(3) does, with the size of the target said.
+ * Text: copied into bounded room, looked for in lists of words.
  * Pure; async-signal-safe; runs anywhere.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -16,3 +17,6 @@
  * Returns 0, or -ENAMETOOLONG: text and its NUL need more than room bytes; ret is "" then, never a text cut short.
  */
 int text_copy(char *ret, size_t room, const char *text);
+
+/* "cpuset cpu io memory" has the word cpu. Words end at blanks, tabs and line feeds. */
+bool text_has_word(const char *text, const char *word);

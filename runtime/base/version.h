@@ -1,4 +1,4 @@
-/* The version of everything built from this tree. */
+/* The version of everything built from this tree. Pure; runs anywhere. */
 #pragma once
 
 #define CUBIT_VERSION "0.1.0"

@@ -1,4 +1,4 @@
-/* Bounded text: what fits is copied whole, what does not fit leaves nothing. */
+/* Text: what fits is copied whole, what does not fit leaves nothing; a word is found as a whole or not at all. */
 #include <errno.h>
 #include <string.h>
 
@@ -19,6 +19,20 @@ static const struct {
 	{ "a", 1, -ENAMETOOLONG, "", "one byte has no room for a letter" },
 };
 
+static const struct {
+	const char *text, *word;
+	bool want;
+	const char *title;
+} words[] = {
+	{ "cpuset cpu io", "cpu", true, "a word is found behind one that begins with it" },
+	{ "cpuset io", "cpu", false, "a part of a word is not one" },
+	{ "cpu", "cpu", true, "a text of one word" },
+	{ " \tcpu\n", "cpu", true, "with blanks around it" },
+	{ "", "cpu", false, "an empty text has none" },
+	{ "cpu io", "", false, "nothing is no word" },
+	{ "cpu io", "cpu io", false, "two words are not one" },
+};
+
 int main(void)
 {
 	const char unterminated[4] = { 'a', 'b', 'c', 'd' };
@@ -33,5 +47,7 @@ int main(void)
 	is_int(text_copy(ret, sizeof(unterminated), unterminated), -ENAMETOOLONG,
 	       "a text without an end is not read past room");
 	is_str(ret, "", "... and nothing of it is left");
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		ok(text_has_word(words[i].text, words[i].word) == words[i].want, "%s", words[i].title);
 	return done_testing();
 }

@@ -91,6 +91,13 @@ static const struct {
 	{ "{}", &plain, EINVAL, "x.json: number: is missing" },
 	{ "{\"number\":null}", &plain, EINVAL, "x.json: number: must be a whole number, is null" },
 	{ "{\"number\":null}", &lenient, EINVAL, "x.json: number: is missing" },
+	{ "\xef\xbb\xbf{\"number\":1}", &plain, EINVAL,
+	  "x.json: begins with a byte order mark; JSON has none, RFC 8259 section 8.1" },
+	{ "{\"number\":1e300}", &plain, EINVAL, "x.json: number: must be a whole number, is a number with a fraction" },
+	{ "{\"number\":9007199254740994.0}", &plain, EINVAL,
+	  "x.json: number: must be a whole number, is a number with a fraction" },
+	{ "{\"number\":1,\"list\":[2e0,0.5]}", &plain, EINVAL,
+	  "x.json: list[1]: must be a whole number, is a number with a fraction" },
 	{ "{\"number\":1.5}", &wide, EINVAL, "x.json: number: must be a whole number, is a number with a fraction" },
 	{ "{\"number\":1,\"list\":[1,\"2\"]}", &plain, EINVAL, "x.json: list[1]: must be a whole number, is a string" },
 	{ "{\"number\":1,\"list\":[1,2,101]}", &plain, E2BIG, "x.json: list[2]: more than 100" },
@@ -104,6 +111,30 @@ static const struct {
 	{ "{\"number\":  12345678}", &small, E2BIG, "x.json: 21 bytes, more than 20" },
 };
 /* clang-format on */
+
+/* JSON has one kind of number: each of these is a whole one. */
+static void whole_numbers(void)
+{
+	static const struct {
+		const char *text;
+		uint64_t number;
+	} whole_rows[] = {
+		{ "{\"number\":2000.0}", 2000 }, { "{\"number\":2e3}", 2000 },
+		{ "{\"number\":2E+3}", 2000 },   { "{\"number\":20000e-1}", 2000 },
+		{ "{\"number\":0.0}", 0 },       { "{\"number\":-0.0}", 0 },
+		{ "{\"number\":1.5e1}", 15 },    { "{\"number\":9007199254740992.0}", 9007199254740992 },
+	};
+	const struct json_reader form = { .origin = "x.json" };
+
+	for (size_t i = 0; i < sizeof(whole_rows) / sizeof(whole_rows[0]); i++) {
+		struct error err = ERROR_INIT;
+		struct thing t = { .number = 7 };
+
+		is_int(read_thing(whole_rows[i].text, form, &t, &err), 0, "taken: %s", whole_rows[i].text);
+		is_int((long long)t.number, (long long)whole_rows[i].number, "as a whole number");
+		thing_done(&t);
+	}
+}
 
 static void refusals(void)
 {
@@ -145,6 +176,7 @@ static void taken(void)
 int main(void)
 {
 	taken();
+	whole_numbers();
 	refusals();
 	return done_testing();
 }

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/base/log.h"
@@ -75,7 +77,8 @@ static void json_form(void)
 	json_t *root;
 
 	log_init(sink[0], LOG_LEVEL_NOTICE, LOG_FORMAT_JSON);
-	log_error(LOG_FACTS(LOG_STR("sandbox", "a\"b\\c"), LOG_INT("low", INT64_MIN), LOG_SECRET("key")), "x \"%s\"", "y\n");
+	log_error(LOG_FACTS(LOG_STR("sandbox", "a\"b\\c"), LOG_INT("low", INT64_MIN), LOG_SECRET("key")), "x \"%s\"",
+		  "y\n");
 	is_one_line("an event in JSON");
 	root = parsed("it");
 	is_str(member(root, "level"), "error", "the level is there");
@@ -84,6 +87,14 @@ static void json_form(void)
 	ok(json_integer_value(json_object_get(root, "low")) == INT64_MIN, "a number is a number, also the smallest");
 	is_str(member(root, "key"), "[redacted]", "a secret is not");
 	is_int(strlen(member(root, "time")), 24, "the time is there");
+	json_decref(root);
+
+	log_error(LOG_FACTS(LOG_STR("message", "m"), LOG_STR("level", "l"), LOG_INT("time", 1)), "hello");
+	is_one_line("facts that are called as parts of the line");
+	root = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
+	ok(root, "no key comes twice") || (diag("%s", line), 0);
+	is_str(member(root, "message"), "hello", "the line's own parts keep their names");
+	is_str(member(root, "fact_message"), "m", "and the facts have others");
 	json_decref(root);
 }
 
@@ -116,19 +127,30 @@ static const struct {
 	{ "a\r\tb", "a\\x0d\\x09b" },
 	{ "\x1b[31m", "\\x1b[31m" },
 	{ "\x7f", "\\x7f" },
-	{ "\xc2\x9b" "31m", "\\u009b31m" },                /* CSI as one C1 control character */
-	{ "\xe2\x80\xae" "x", "\\u202ex" },                /* right-to-left override */
-	{ "\xe2\x80\xa8" "x", "\\u2028x" },                /* a line separator */
-	{ "\x9b" "31m", "\\x9b31m" },                      /* the same on an 8-bit terminal: not UTF-8 */
-	{ "\xff\xfe", "\\xff\\xfe" },                      /* never UTF-8 */
-	{ "\xc3", "\\xc3" },                               /* the end is missing */
-	{ "\xe2\x82", "\\xe2\\x82" },                      /* also missing */
-	{ "\xc0\xaf", "\\xc0\\xaf" },                      /* a longer form than needed */
-	{ "\xe0\x80\xaf", "\\xe0\\x80\\xaf" },             /* and a longer one */
-	{ "\xf0\x80\x80\xaf", "\\xf0\\x80\\x80\\xaf" },    /* and the longest */
-	{ "\xed\xa0\x80", "\\xed\\xa0\\x80" },             /* half a surrogate pair */
-	{ "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80" },    /* beyond the last character */
-	{ "K\xc3\xbc" "che \xe2\x82\xac \xf0\x9f\x90\xb3", "K\xc3\xbc" "che \xe2\x82\xac \xf0\x9f\x90\xb3" }, /* fine */
+	{ "\xc2\x9b"
+	  "31m",
+	  "\\u009b31m" }, /* CSI as one C1 control character */
+	{ "\xe2\x80\xae"
+	  "x",
+	  "\\u202ex" }, /* right-to-left override */
+	{ "\xe2\x80\xa8"
+	  "x",
+	  "\\u2028x" }, /* a line separator */
+	{ "\x9b"
+	  "31m",
+	  "\\x9b31m" },                                 /* the same on an 8-bit terminal: not UTF-8 */
+	{ "\xff\xfe", "\\xff\\xfe" },                   /* never UTF-8 */
+	{ "\xc3", "\\xc3" },                            /* the end is missing */
+	{ "\xe2\x82", "\\xe2\\x82" },                   /* also missing */
+	{ "\xc0\xaf", "\\xc0\\xaf" },                   /* a longer form than needed */
+	{ "\xe0\x80\xaf", "\\xe0\\x80\\xaf" },          /* and a longer one */
+	{ "\xf0\x80\x80\xaf", "\\xf0\\x80\\x80\\xaf" }, /* and the longest */
+	{ "\xed\xa0\x80", "\\xed\\xa0\\x80" },          /* half a surrogate pair */
+	{ "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80" }, /* beyond the last character */
+	{ "K\xc3\xbc"
+	  "che \xe2\x82\xac \xf0\x9f\x90\xb3",
+	  "K\xc3\xbc"
+	  "che \xe2\x82\xac \xf0\x9f\x90\xb3" }, /* fine */
 };
 
 static void nothing_forges_a_line(void)
@@ -259,10 +281,13 @@ static void long_lines_are_cut(void)
 static void very_many_facts(void)
 {
 	static const struct log_fact many[] = {
-#define EIGHT(v) LOG_STR("a", v), LOG_STR("b", v), LOG_STR("c", v), LOG_STR("d", v), LOG_STR("e", v), LOG_STR("f", v), \
-	LOG_STR("g", v), LOG_STR("h", v)
+#define EIGHT(v)                                                                                                       \
+	LOG_STR("a", v), LOG_STR("b", v), LOG_STR("c", v), LOG_STR("d", v), LOG_STR("e", v), LOG_STR("f", v),          \
+		LOG_STR("g", v), LOG_STR("h", v)
 #define HUNDRED "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
-		EIGHT(HUNDRED HUNDRED HUNDRED), EIGHT(HUNDRED HUNDRED HUNDRED), EIGHT(HUNDRED HUNDRED HUNDRED),
+		EIGHT(HUNDRED HUNDRED HUNDRED),
+		EIGHT(HUNDRED HUNDRED HUNDRED),
+		EIGHT(HUNDRED HUNDRED HUNDRED),
 		{ .kind = LOG_KIND_END },
 	};
 	json_error_t where;
@@ -288,9 +313,11 @@ static void secrets_on_the_edge(void)
 	bool is_hidden = true, is_url_hidden = true;
 	char many[4096], text[8192];
 
-	is_int(log_redact("a-secret-that-is-rather-long-so-that-its-replacement-is-shorter"), -ENOSPC, "(registry still full)");
+	is_int(log_redact("a-secret-that-is-rather-long-so-that-its-replacement-is-shorter"), -ENOSPC,
+	       "(registry still full)");
 	for (size_t at = 0; at < 3600;)
-		at += (size_t)snprintf(many + at, sizeof(many) - at, "redis://u:0123456789012345678901234567890123456789@h ");
+		at += (size_t)snprintf(many + at, sizeof(many) - at,
+				       "redis://u:0123456789012345678901234567890123456789@h ");
 	for (size_t pad = 0; pad < 600; pad++) {
 		(void)snprintf(text, sizeof(text), "%s%*s s3cr3t-and-more%.300s", many, (int)pad, "", many);
 		log_init(sink[0], LOG_LEVEL_NOTICE, LOG_FORMAT_TEXT);
@@ -317,6 +344,41 @@ static void errno_is_kept(void)
 	(void)close(unwritable);
 }
 
+/* systemd.exec(5), sd-daemon(3): with a priority in front where the journal reads, and only there. */
+static void the_journal_gets_priorities(void)
+{
+	static const struct {
+		enum log_level level;
+		const char *mark;
+	} rows[] = {
+		{ LOG_LEVEL_ERROR, "<3>2" }, { LOG_LEVEL_WARNING, "<4>2" }, { LOG_LEVEL_NOTICE, "<5>2" },
+		{ LOG_LEVEL_INFO, "<6>2" },  { LOG_LEVEL_DEBUG, "<7>2" },
+	};
+	char stream[64];
+	struct stat st;
+
+	need(fstat(sink[0], &st) == 0, "the stream");
+	(void)snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	(void)setenv("JOURNAL_STREAM", stream, 1);
+	log_init(sink[0], LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		log_write(rows[i].level, LOG_NONE, "an event");
+		is_one_line("an event for the journal");
+		ok(strncmp(line, rows[i].mark, 4) == 0, "begins with %.3s", rows[i].mark);
+	}
+	log_init(sink[0], LOG_LEVEL_DEBUG, LOG_FORMAT_JSON);
+	log_error(LOG_NONE, "an event");
+	is_one_line("an event in JSON");
+	ok(strncmp(line, "<3>{", 4) == 0, "has it as well");
+	(void)setenv("JOURNAL_STREAM", "1:1", 1);
+	log_init(sink[0], LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT);
+	log_error(LOG_NONE, "an event");
+	is_one_line("an event of which the journal reads nothing");
+	ok(line[0] == '2', "begins with its time, as ever");
+	(void)unsetenv("JOURNAL_STREAM");
+	log_init(sink[0], LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT);
+}
+
 int main(void)
 {
 	need(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sink) == 0, "a socket pair can be made");
@@ -330,5 +392,6 @@ int main(void)
 	very_many_facts();
 	secrets_on_the_edge();
 	errno_is_kept();
+	the_journal_gets_priorities();
 	return done_testing();
 }

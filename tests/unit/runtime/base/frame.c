@@ -134,10 +134,8 @@ static void wrong_header(void)
 		uint8_t value;
 		const char *words;
 	} rows[] = {
-		{ 0, 'X', "not one of our messages" },
-		{ 1, 'X', "not one of our messages" },
-		{ 2, VERSION + 1, "version 8, we speak 7" },
-		{ 2, 0, "version 0, we speak 7" },
+		{ 0, 'X', "not one of our messages" },       { 1, 'X', "not one of our messages" },
+		{ 2, VERSION + 1, "version 8, we speak 7" }, { 2, 0, "version 0, we speak 7" },
 		{ 3, 1, "not one of our messages" },
 	};
 
@@ -149,8 +147,8 @@ static void wrong_header(void)
 		struct frame_reader r;
 
 		memory[rows[i].at] = rows[i].value;
-		is_int(frame_open(&r, memory, size, VERSION, &h, &err), -EPROTO, "%d at offset %zu is refused", rows[i].value,
-		       rows[i].at);
+		is_int(frame_open(&r, memory, size, VERSION, &h, &err), -EPROTO, "%d at offset %zu is refused",
+		       rows[i].value, rows[i].at);
 		has_str(err.text, rows[i].words, "and the message says why");
 		is_int(h.type, 99, "the header given out is untouched");
 		is_int(frame_get_u32(&r), 0, "and every field is zero");
@@ -192,7 +190,8 @@ static void hostile_lengths(void)
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		uint8_t memory[64], *exact;
-		size_t size = string_message(memory, sizeof(memory), rows[i].announced, rows[i].data, rows[i].size), n = 99;
+		size_t size = string_message(memory, sizeof(memory), rows[i].announced, rows[i].data, rows[i].size),
+		       n = 99;
 		char str[8] = "unset";
 		struct frame_reader r;
 		struct frame_header h;
@@ -203,7 +202,8 @@ static void hostile_lengths(void)
 		memcpy(exact, memory, size);
 		need(frame_open(&r, exact, size, VERSION, &h, &err) == 0, "the header is fine");
 		frame_get_str(&r, str, sizeof(str));
-		is_int(frame_end(&r, "x", &err), -rows[i].code, "%s is %s", rows[i].title, rows[i].code ? "refused" : "taken");
+		is_int(frame_end(&r, "x", &err), -rows[i].code, "%s is %s", rows[i].title,
+		       rows[i].code ? "refused" : "taken");
 		if (r.is_bad) {
 			is_str(str, "", "and the string is empty");
 			ok(!frame_get_bytes(&r, 100, &n) && n == 0, "as is everything after it");
@@ -245,7 +245,8 @@ static void full_writer(void)
 	frame_begin(&w, memory, 16, &header);
 	frame_put_u64(&w, 1);
 	frame_put_u8(&w, 1);
-	is_int(frame_send(sv[0], &w, NULL, 0, 0, &err), -EMSGSIZE, "what did not fit is not sent, even if later fields did");
+	is_int(frame_send(sv[0], &w, NULL, 0, 0, &err), -EMSGSIZE,
+	       "what did not fit is not sent, even if later fields did");
 	has_str(err.text, "16 bytes", "and the message says what it did not fit into");
 	is_int(recv(sv[1], memory, sizeof(memory), MSG_DONTWAIT), -1, "nothing was sent");
 	fd_close(&sv[0]);
@@ -284,7 +285,8 @@ static void over_a_socket(void)
 		h.n_fds = (uint16_t)rows[i].announced;
 		frame_begin(&w, memory, sizeof(memory), &h);
 		frame_put_u32(&w, 42);
-		need(fd_send(sv[0], memory, rows[i].size ? rows[i].size : w.size, fds, rows[i].sent, 0, &err) == 0, "it is sent");
+		need(fd_send(sv[0], memory, rows[i].size ? rows[i].size : w.size, fds, rows[i].sent, 0, &err) == 0,
+		     "it is sent");
 		r = frame_recv(sv[1], memory, sizeof(memory), got, &n, 0, &err);
 		is_int(r, rows[i].code ? rows[i].code : (ssize_t)w.size, "%s is %s", rows[i].title,
 		       rows[i].code ? "refused" : "received");
@@ -335,7 +337,8 @@ static void largest(void)
 	frame_begin(&w, memory, FRAME_MAX_BYTES, &header);
 	frame_put_bytes(&w, filler, FRAME_MAX_BYTES - FRAME_HEADER_BYTES - 4);
 	is_int(w.size, FRAME_MAX_BYTES, "a message of the largest size is written");
-	is_int(frame_send(sv[0], &w, NULL, 0, MSG_DONTWAIT, &err), 0, "and goes through a fresh socket without waiting");
+	is_int(frame_send(sv[0], &w, NULL, 0, MSG_DONTWAIT, &err), 0,
+	       "and goes through a fresh socket without waiting");
 	is_int(frame_recv(sv[1], memory, FRAME_MAX_BYTES, NULL, NULL, 0, &err), FRAME_MAX_BYTES, "and arrives");
 	fd_close(&sv[0]);
 	fd_close(&sv[1]);

@@ -60,14 +60,15 @@ static void walk_rows(void)
 		uint64_t value = 4711;
 		struct error err = ERROR_INIT;
 		int r = rows[i].parse(rows[i].text, 0, UINT64_MAX, &value, &err);
-		bool is_right = r == -rows[i].code && err.code == rows[i].code &&
-				value == (r == 0 ? rows[i].value : 4711);
+		bool is_right =
+			r == -rows[i].code && err.code == rows[i].code && value == (r == 0 ? rows[i].value : 4711);
 
 		ok(is_right, "%s '%s' is %s", rows[i].what, rows[i].text, rows[i].code ? "refused" : "taken");
 		if (!is_right)
 			diag("returned %d (%s), value %llu", r, err.text, (unsigned long long)value);
 		if (r < 0)
-			ok(rows[i].text[0] == '\0' || strstr(err.text, rows[i].text), "the message names '%s'", rows[i].text);
+			ok(rows[i].text[0] == '\0' || strstr(err.text, rows[i].text), "the message names '%s'",
+			   rows[i].text);
 	}
 }
 
@@ -85,7 +86,8 @@ int main(void)
 	is_int(u, 1, "the result is untouched on failure");
 	is_int(parse_i64("-9223372036854775808", INT64_MIN, INT64_MAX, &i, &err), 0, "the smallest int64 is taken");
 	ok(i == INT64_MIN, "and has its value");
-	is_int(parse_i64("9223372036854775808", INT64_MIN, INT64_MAX, &i, &err), -ERANGE, "one past the largest is refused");
+	is_int(parse_i64("9223372036854775808", INT64_MIN, INT64_MAX, &i, &err), -ERANGE,
+	       "one past the largest is refused");
 	is_int(parse_i64("--1", INT64_MIN, INT64_MAX, &i, &err), -EINVAL, "two signs are refused");
 
 	ok(parse_bool("yes", &b, &err) == 0 && b, "yes is true");
@@ -93,8 +95,10 @@ int main(void)
 	is_int(parse_bool("maybe", &b, &err), -EINVAL, "maybe is refused");
 
 	is_int(parse_id("cube_abc-1.2", &err), 0, "an ordinary id is taken");
-	for (const char *const *bad = (const char *const[]){ "", "..", ".x", "a/b", "a b", "-x", "a\nb", "ä", NULL }; *bad; bad++)
-		is_int(parse_id(*bad, &err), -EINVAL, "id '%s' is refused", strchr(*bad, '\n') ? "with a newline" : *bad);
+	for (const char *const *bad = (const char *const[]){ "", "..", ".x", "a/b", "a b", "-x", "a\nb", "ä", NULL };
+	     *bad; bad++)
+		is_int(parse_id(*bad, &err), -EINVAL, "id '%s' is refused",
+		       strchr(*bad, '\n') ? "with a newline" : *bad);
 	is_int(parse_id("a1234567890123456789012345678901234567890123456789012345678901234", &err), -EINVAL,
 	       "an id of 65 bytes is refused");
 	return done_testing();
