@@ -34,6 +34,8 @@ enum {
 	KILL_FREEZE_MS = 50,
 	WAIT_FIRST_US = 30,
 	WAIT_MOST_US = 4000,
+	OOM_NEAR_BYTES = 1 << 20,
+	PIDS_NEAR = 1, /* the one that was just refused, or has ended since */
 };
 
 /* The group in one hierarchy. */
@@ -52,6 +54,7 @@ struct cgroup {
 	int v2_fd;                            /* borrowed from hierarchies, -1 without a cgroup2 mount */
 	struct cgroup_dirs dirs;
 	int pids_event_fd;
+	int memory_peak_fd; /* v2: the peak as counted for this descriptor, once it was written to; -1: the group's */
 	bool allow_unenforced;
 	unsigned unenforced;
 };
@@ -87,7 +90,7 @@ static bool is_needed(const struct cgroup_place *place, enum cgroup_controller c
 static void plan(struct cgroup *cg, const struct cgroup_host *host, const struct cgroup_limits *limits)
 {
 	cg->v2_fd = -1;
-	cg->pids_event_fd = -1;
+	cg->pids_event_fd = cg->memory_peak_fd = -1;
 	add_hierarchy(cg, &host->v2);
 	for (int c = 0; c < CGROUP_CONTROLLERS; c++)
 		if (is_needed(&host->controllers[c], c, limits))
@@ -298,6 +301,7 @@ void cgroup_close(struct cgroup *cg)
 	if (!cg)
 		return;
 	fd_close(&cg->pids_event_fd);
+	fd_close(&cg->memory_peak_fd);
 	for (size_t i = 0; i < cg->n_hierarchies; i++) {
 		fd_close(&cg->hierarchies[i].tasks_fd);
 		fd_close(&cg->hierarchies[i].dir_fd);
@@ -338,11 +342,96 @@ int cgroup_update(struct cgroup *cg, const struct cgroup_limits *limits, struct 
 	return r;
 }
 
+/* A descriptor at any position whose file is one number. "max\n": no limit, CGROUP_UNKNOWN. */
+static uint64_t read_whole(int fd)
+{
+	char text[32], *end;
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	uint64_t value;
+
+	if (n <= 0)
+		return CGROUP_UNKNOWN;
+	text[n] = '\0';
+	value = strtoull(text, &end, 10);
+	return end == text ? CGROUP_UNKNOWN : value;
+}
+
+/* No such file in the root: no limit. */
+static uint64_t read_number(int dir_fd, const char *file)
+{
+	cleanup_fd int fd = openat(dir_fd, file, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? CGROUP_UNKNOWN : read_whole(fd);
+}
+
 int cgroup_stats(const struct cgroup *cg, struct cgroup_stats *ret, struct error *err)
 {
 	(void)err; /* nothing fails today; a group that is gone has facts that are unknown */
 	cgroup_facts_read(&cg->dirs, ret);
+	if (cg->memory_peak_fd >= 0)
+		ret->memory_peak_bytes = read_whole(cg->memory_peak_fd);
 	return 0;
+}
+
+bool cgroup_memory_peak_restart(struct cgroup *cg)
+{
+	const struct cgroup_dir *dir = &cg->dirs.at[CGROUP_MEMORY];
+
+	if (dir->fd < 0)
+		return false;
+	if (dir->version == CGROUP_V1)
+		return fd_write_file(dir->fd, "memory.max_usage_in_bytes", "0", NULL) == 0;
+	if (cg->memory_peak_fd < 0)
+		cg->memory_peak_fd = openat(dir->fd, "memory.peak", O_RDWR | O_CLOEXEC); /* older kernels: EACCES */
+	return cg->memory_peak_fd >= 0 && write(cg->memory_peak_fd, "0", 1) == 1;
+}
+
+static bool has_grown(uint64_t now, uint64_t base)
+{
+	return now != CGROUP_UNKNOWN && base != CGROUP_UNKNOWN && now > base;
+}
+
+bool cgroup_oom_is_above(const struct cgroup_stats *now, const struct cgroup_stats *base, uint64_t limit_bytes)
+{
+	if (!has_grown(now->oom_kills, base->oom_kills))
+		return false;
+	if (now->ooms != CGROUP_UNKNOWN)
+		return !has_grown(now->ooms, base->ooms);
+	/* Memory is charged in batches of 64 pages on each cpu: one was refused, so the peak was that close at least. */
+	return limit_bytes > 0 && now->memory_peak_bytes != CGROUP_UNKNOWN &&
+	       now->memory_peak_bytes < limit_bytes - limit_bytes / 16 &&
+	       now->memory_peak_bytes + OOM_NEAR_BYTES < limit_bytes;
+}
+
+/* Is a group above full right now? Up to the root of what is mounted, which has no such files. */
+static bool is_full_above(int dir_fd)
+{
+	cleanup_fd int at = openat(dir_fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	for (int depth = 0; at >= 0 && depth < CGROUP_TREE_DEPTH; depth++) {
+		uint64_t now = read_number(at, "pids.current"), most = read_number(at, "pids.max");
+		cleanup_fd int up = -1;
+
+		if (now == CGROUP_UNKNOWN)
+			return false;
+		if (most != CGROUP_UNKNOWN && now + PIDS_NEAR >= most)
+			return true;
+		up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		fd_close(&at);
+		at = fd_take(&up);
+	}
+	return false;
+}
+
+bool cgroup_forks_are_refused_above(const struct cgroup *cg, const struct cgroup_stats *now, uint64_t limit)
+{
+	const struct cgroup_dir *dir = &cg->dirs.at[CGROUP_PIDS];
+
+	if (limit == 0 || dir->fd < 0)
+		return false;
+	if (now->pids_peak != CGROUP_UNKNOWN)
+		return now->pids_peak < limit;
+	return now->pids_now != CGROUP_UNKNOWN && now->pids_now < limit && is_full_above(dir->fd);
 }
 
 uint64_t cgroup_cpu_usage_ns(const struct cgroup *cg)
@@ -444,6 +533,7 @@ int cgroup_kill(struct cgroup *cg, struct error *err)
 	struct error why = ERROR_INIT;
 	int r = -ENOENT;
 
+	cgroup_limits_lift_cpu(&cg->dirs);
 	if (cg->v2_fd >= 0)
 		r = fd_write_file(cg->v2_fd, "cgroup.kill", "1", &why);
 	if (r == -ENOENT)

@@ -23,7 +23,8 @@ struct cgroup; /* opaque */
 
 /* Zero means "no limit of this kind" in every field. */
 struct cgroup_limits {
-	uint64_t memory_max_bytes;  /* swap is always 0 beside it, and the whole group dies together (memory.oom.group); v1
+	uint64_t
+		memory_max_bytes; /* swap is always 0 beside it, and the whole group dies together (memory.oom.group); v1
 				     * has no such file: one process dies, and the reader of oom_kills ends the rest */
 	uint64_t memory_high_bytes; /* v2 only: throttle above; v1 hosts refuse it */
 	uint64_t pids_max;          /* tasks (threads count), our own pid 1 included */
@@ -41,7 +42,8 @@ struct cgroup_stats {
 	uint64_t cpu_usage_ns, cpu_user_ns, cpu_system_ns;
 	uint64_t cpu_throttled_ns;
 	uint64_t memory_now_bytes, memory_peak_bytes;
-	uint64_t oom_kills;       /* memory.events oom_kill; v1: memory.oom_control oom_kill */
+	uint64_t oom_kills;       /* memory.events oom_kill; v1: memory.oom_control oom_kill. Wherever memory ran out */
+	uint64_t ooms;            /* memory.events oom: it ran out at this group's own limit; v1: unknown */
 	uint64_t memory_max_hits; /* memory.events max; v1: unknown, newer kernels leave memory.failcnt at 0 */
 	uint64_t pids_now, pids_peak;
 	uint64_t pids_max_hits; /* forks refused: pids.events max */
@@ -88,6 +90,28 @@ int cgroup_update(struct cgroup *cg, const struct cgroup_limits *limits, struct 
 /* Read every fact. Never fails for a single missing file: that number is CGROUP_UNKNOWN. */
 int cgroup_stats(const struct cgroup *cg, struct cgroup_stats *ret, struct error *err);
 
+/*
+ * The kernel killed in the group since `base`: because memory ran out above it (the host, or MemoryMax= of the service)
+ * and not at its own limit? On v2 oom and oom_kill tell: the first is counted where the limit is, the second where the
+ * victim was, cgroup-v2.rst "memory.events". v1 counts only the second; there a group whose memory never came near its
+ * limit did not reach it. False when nothing was killed.
+ */
+bool cgroup_oom_is_above(const struct cgroup_stats *now, const struct cgroup_stats *base, uint64_t limit_bytes);
+
+/*
+ * Forks were refused since `base`: above the group (TasksMax= of the service, or of a slice), and not at its own limit?
+ * Kernels before 6.11, and v1, count a refusal where the fork was tried, whoever's limit it was, so the peak says whether
+ * ours was reached; without one (v2 before 6.6) the groups above are looked at as they are now.
+ */
+bool cgroup_forks_are_refused_above(const struct cgroup *cg, const struct cgroup_stats *now, uint64_t limit);
+
+/*
+ * Let memory_peak_bytes of cgroup_stats() begin anew: from now on it is the most since this call. On v1 it is written to
+ * the file; on v2 it belongs to a descriptor that is kept (memory.peak, since Linux 6.12, cgroup-v2.rst). Returns whether
+ * that can be had here; otherwise the peak stays the group's since it was made.
+ */
+bool cgroup_memory_peak_restart(struct cgroup *cg);
+
 /* Only the cpu time used so far, for cpu-limit polling. ns, or CGROUP_UNKNOWN. */
 uint64_t cgroup_cpu_usage_ns(const struct cgroup *cg);
 
@@ -107,6 +131,7 @@ int cgroup_freeze(struct cgroup *cg, bool on, unsigned timeout_ms, struct error 
 /*
  * Kill every process of the group, also frozen and forking ones (cgroup.kill; without it, freeze, SIGKILL each by
  * pidfd, thaw, repeat until empty). Asynchronous: reap by pidfd, then cgroup_destroy.
+ * The limit on cpu bandwidth is lifted before, so that those who are throttled die at once.
  */
 int cgroup_kill(struct cgroup *cg, struct error *err);
 

@@ -1,6 +1,8 @@
 /*
  * The directories of one sandbox's group, by controller: what limits are written to and facts are read from.
  * Inside the runtime only; cgroup.c owns the descriptors.
+ *
+ * Runs in: monitor, cubit-sandbox.
  */
 #pragma once
 

@@ -91,6 +91,7 @@ static const struct fact facts[] = {
 	{ FACT(memory_now_bytes),  CGROUP_MEMORY,  CGROUP_V2, "memory.current",             whole, NULL, 1 },
 	{ FACT(memory_peak_bytes), CGROUP_MEMORY,  CGROUP_V2, "memory.peak",                whole, NULL, 1 }, /* since 5.19 */
 	{ FACT(oom_kills),         CGROUP_MEMORY,  CGROUP_V2, "memory.events",              cgroup_facts_keyed, "oom_kill", 1 },
+	{ FACT(ooms),              CGROUP_MEMORY,  CGROUP_V2, "memory.events",              cgroup_facts_keyed, "oom", 1 },
 	{ FACT(memory_max_hits),   CGROUP_MEMORY,  CGROUP_V2, "memory.events",              cgroup_facts_keyed, "max", 1 },
 	{ FACT(memory_now_bytes),  CGROUP_MEMORY,  CGROUP_V1, "memory.usage_in_bytes",      whole, NULL, 1 },
 	{ FACT(memory_peak_bytes), CGROUP_MEMORY,  CGROUP_V1, "memory.max_usage_in_bytes",  whole, NULL, 1 },

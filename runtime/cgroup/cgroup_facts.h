@@ -2,6 +2,8 @@
  * Facts as a table: where v1 and v2 keep each number of struct cgroup_stats. Used by cgroup.c alone.
  *
  * Kernel: Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst, cpuacct.rst, pids.rst, blkio-controller.rst.
+ *
+ * Runs in: monitor, cubit-sandbox.
  */
 #pragma once
 

@@ -13,7 +13,10 @@
 #include "runtime/base/buf.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/text.h"
 #include "runtime/cgroup/cgroup_map.h"
+
+#define SELF "/proc/self/cgroup"
 
 enum { TEXT_MAX = 4 << 20 }; /* mountinfo of a machine with thousands of mounts */
 
@@ -32,17 +35,6 @@ static const struct controller controllers[CGROUP_CONTROLLERS] = {
 const char *cgroup_controller_name(enum cgroup_controller c)
 {
 	return controllers[c].name;
-}
-
-/* "cpuset cpu io memory" has the word cpu */
-static bool has_word(const char *text, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (const char *p = text; (p = strstr(p, word)); p += n)
-		if ((p == text || p[-1] == ' ') && (p[n] == '\0' || p[n] == ' ' || p[n] == '\n'))
-			return true;
-	return false;
 }
 
 /* ---- directories ---------------------------------------------------------------------------------------------- */
@@ -127,7 +119,7 @@ static int find_places(const struct cgroup_map *map, struct cgroup_host *host, s
 		struct cgroup_place *p = &host->controllers[c];
 
 		if (host->v2.version == CGROUP_V2 &&
-		    (controllers[c].is_built_into_v2 || has_word(buf_str(&available), controllers[c].name))) {
+		    (controllers[c].is_built_into_v2 || text_has_word(buf_str(&available), controllers[c].name))) {
 			*p = host->v2;
 		} else if (map->v1[c].is_bound || host->v2.version == CGROUP_NONE) {
 			place_v1(host, c, &map->v1[c]);
@@ -220,7 +212,7 @@ static int enable(struct cgroup_host *host, const char *enabled, struct error *e
 		char word[16];
 		int r;
 
-		if (!is_on_v2(host, c) || has_word(enabled, controllers[c].name))
+		if (!is_on_v2(host, c) || text_has_word(enabled, controllers[c].name))
 			continue;
 		(void)snprintf(word, sizeof(word), "+%s", controllers[c].name);
 		r = fd_write_file(host->v2.base_fd, "cgroup.subtree_control", word, &why);
@@ -244,7 +236,7 @@ static int prepare(struct cgroup_host *host, bool is_in_leaf, struct error *err)
 	if (r < 0)
 		return r;
 	for (int c = 0; c < CGROUP_CONTROLLERS; c++)
-		is_missing |= is_on_v2(host, c) && !has_word(buf_str(&enabled), controllers[c].name);
+		is_missing |= is_on_v2(host, c) && !text_has_word(buf_str(&enabled), controllers[c].name);
 	if (!is_missing)
 		return 0;
 	if (!is_in_leaf && !is_true_root(host->v2.base_fd)) {
@@ -287,7 +279,8 @@ int cgroup_host_from_map(const struct cgroup_map *map, bool may_change, struct c
 	return 0;
 }
 
-static int look(bool may_change, struct cgroup_host *ret, struct error *err)
+/* own_path: whose group, /proc/PID/cgroup */
+static int look(const char *own_path, bool may_change, struct cgroup_host *ret, struct error *err)
 {
 	cleanup_buf struct buf mountinfo = BUF_BOUNDED(TEXT_MAX), own = BUF_BOUNDED(TEXT_MAX);
 	struct cgroup_map map; /* some 6 KiB */
@@ -295,7 +288,7 @@ static int look(bool may_change, struct cgroup_host *ret, struct error *err)
 
 	r = fd_read_file(AT_FDCWD, "/proc/self/mountinfo", TEXT_MAX, &mountinfo, err);
 	if (r == 0)
-		r = fd_read_file(AT_FDCWD, "/proc/self/cgroup", TEXT_MAX, &own, err);
+		r = fd_read_file(AT_FDCWD, own_path, TEXT_MAX, &own, err);
 	if (r < 0)
 		return r;
 	cgroup_map_parse(buf_str(&mountinfo), buf_str(&own), &map);
@@ -304,12 +297,20 @@ static int look(bool may_change, struct cgroup_host *ret, struct error *err)
 
 int cgroup_host_probe(struct cgroup_host *ret, struct error *err)
 {
-	return look(false, ret, err);
+	return look(SELF, false, ret, err);
 }
 
 int cgroup_host_open(struct cgroup_host *ret, struct error *err)
 {
-	return look(true, ret, err);
+	return look(SELF, true, ret, err);
+}
+
+int cgroup_host_open_of(int pid, struct cgroup_host *ret, struct error *err)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
+	return look(path, false, ret, err);
 }
 
 void cgroup_host_done(struct cgroup_host *host)

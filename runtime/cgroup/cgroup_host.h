@@ -39,14 +39,14 @@ enum cgroup_version { CGROUP_NONE = 0, CGROUP_V1 = 1, CGROUP_V2 = 2 };
 
 struct cgroup_place {
 	enum cgroup_version version; /* CGROUP_NONE: this host has it nowhere that we can use */
-	int base_fd;                 /* O_PATH|O_DIRECTORY of our base group there; owned by the host; may be shared by value */
-	char base_path[512];         /* the same in words, for messages */
-	char why_not[160];           /* for CGROUP_NONE: what is missing, and what to do about it */
+	int base_fd;         /* O_PATH|O_DIRECTORY of our base group there; owned by the host; may be shared by value */
+	char base_path[512]; /* the same in words, for messages */
+	char why_not[160];   /* for CGROUP_NONE: what is missing, and what to do about it */
 };
 
 struct cgroup_host {
-	bool is_hybrid;              /* some controller is on v1 */
-	struct cgroup_place v2;      /* the cgroup2 mount itself, version CGROUP_NONE when there is none */
+	bool is_hybrid;         /* some controller is on v1 */
+	struct cgroup_place v2; /* the cgroup2 mount itself, version CGROUP_NONE when there is none */
 	struct cgroup_place controllers[CGROUP_CONTROLLERS];
 };
 
@@ -67,7 +67,13 @@ int cgroup_host_probe(struct cgroup_host *ret, struct error *err);
 int cgroup_host_open(struct cgroup_host *ret, struct error *err);
 
 /*
- * The two above, for a map made from other texts than this machine's own (cgroup_map.h): how tests see a host whose
+ * The group of another process of ours that sits in a leaf CGROUP_LEAF and has prepared it (cgroup_keeper.h): nobody is
+ * moved. The caller makes sure that the pid is still that process.
+ */
+int cgroup_host_open_of(int pid, struct cgroup_host *ret, struct error *err);
+
+/*
+ * The ones above, for a map made from other texts than this machine's own (cgroup_map.h): how tests see a host whose
  * cgroup2 mount is hidden. may_change: prepare as cgroup_host_open() does.
  */
 int cgroup_host_from_map(const struct cgroup_map *map, bool may_change, struct cgroup_host *ret, struct error *err);

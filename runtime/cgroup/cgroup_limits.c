@@ -11,7 +11,13 @@
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 
-enum { VALUE_SIZE = 256, CPU_PERIOD_US = 100000, CPU_PERIOD_MAX_US = 1000000, CPUSET_TEXT_MAX = 4096 };
+enum {
+	VALUE_SIZE = 256,
+	CPU_PERIOD_US = 100000,
+	CPU_PERIOD_MAX_US = 1000000,
+	CPUSET_TEXT_MAX = 4096,
+	SOCKETS_MIN = 1 << 20
+};
 
 /* ---- how a value is written ----------------------------------------------------------------------------------- */
 
@@ -69,6 +75,15 @@ static void zero(uint64_t value, char *out, size_t size)
 {
 	(void)value;
 	plain(0, out, size);
+}
+
+/*
+ * v1 counts socket buffers apart from other memory, and not at all without a limit of their own (memory.rst 2.7.2; it
+ * holds for UDP as for TCP). An eighth on top of the memory; a loopback connection with full windows has a megabyte.
+ */
+static void socket_share(uint64_t memory_bytes, char *out, size_t size)
+{
+	plain(memory_bytes / 8 < SOCKETS_MIN ? SOCKETS_MIN : memory_bytes / 8, out, size);
 }
 
 static void one(uint64_t value, char *out, size_t size)
@@ -144,6 +159,7 @@ static const struct setting settings[] = {
 	{ LIMIT_MEMORY_MAX,  CGROUP_V1, "memory.limit_in_bytes",       plain,      MISSING_FAILS },
 	{ LIMIT_MEMORY_MAX,  CGROUP_V1, "memory.memsw.limit_in_bytes", plain,      MISSING_IS_FINE },
 	{ LIMIT_MEMORY_MAX,  CGROUP_V1, "memory.swappiness",           zero,       MISSING_IS_FINE },
+	{ LIMIT_MEMORY_MAX,  CGROUP_V1, "memory.kmem.tcp.limit_in_bytes", socket_share, MISSING_FAILS },
 	{ LIMIT_MEMORY_HIGH, CGROUP_V2, "memory.high",                 plain,      MISSING_FAILS },
 	{ LIMIT_PIDS_MAX,    CGROUP_V2, "pids.max",                    plain,      MISSING_FAILS },
 	{ LIMIT_PIDS_MAX,    CGROUP_V1, "pids.max",                    plain,      MISSING_FAILS },
@@ -362,6 +378,19 @@ int cgroup_limits_write(const struct cgroup_dirs *dirs, const struct cgroup_limi
 	if (is_asked(&limits_table[LIMIT_CPUSET], limits) && dirs->at[CGROUP_CPUSET].version == CGROUP_V2)
 		return verify_cpuset_v2(&dirs->at[CGROUP_CPUSET], err);
 	return 0;
+}
+
+void cgroup_limits_lift_cpu(const struct cgroup_dirs *dirs)
+{
+	const struct cgroup_dir *dir = &dirs->at[CGROUP_CPU];
+
+	if (dir->fd < 0)
+		return;
+	/* best effort: without it the processes die all the same, only later */
+	if (dir->version == CGROUP_V2)
+		(void)fd_write_file(dir->fd, "cpu.max", "max", NULL);
+	else if (dir->version == CGROUP_V1)
+		(void)fd_write_file(dir->fd, "cpu.cfs_quota_us", "-1", NULL);
 }
 
 int cgroup_limits_fill_cpuset_v1(int base_fd, int dir_fd, struct error *err)

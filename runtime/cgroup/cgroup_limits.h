@@ -4,6 +4,8 @@
  *
  * Kernel: Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst, cgroup-v1/cpusets.rst,
  * scheduler/sched-bwc.rst.
+ *
+ * Runs in: monitor, cubit-sandbox.
  */
 #pragma once
 
@@ -26,6 +28,12 @@ int cgroup_limits_check(const struct cgroup_dirs *dirs, const struct cgroup_limi
  */
 int cgroup_limits_write(const struct cgroup_dirs *dirs, const struct cgroup_limits *limits, bool allow_unenforced,
 			unsigned *unenforced, struct error *err);
+
+/*
+ * Take the bandwidth limit away, for a group that is about to be killed: a killed process runs to its own end in the
+ * kernel (memory to unmap, files to close), and under a small quota hundreds of them need minutes for that.
+ */
+void cgroup_limits_lift_cpu(const struct cgroup_dirs *dirs);
 
 /*
  * A new v1 cpuset group has no cpu and no memory node, and no task can enter it (cgroup-v1/cpusets.rst): give it

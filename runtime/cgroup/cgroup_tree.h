@@ -1,6 +1,8 @@
 /*
  * What is inside a group: the sub-groups that a sandbox with a delegated cgroup made, and processes. Names found there
  * are hostile, but a directory entry of the kernel is one component, and nothing is followed. Used by cgroup.c alone.
+ *
+ * Runs in: monitor, cubit-sandbox.
  */
 #pragma once
 

@@ -365,6 +365,60 @@ static void test_freeze_and_kill(void)
 	destroy(cg, "freeze");
 }
 
+enum { CROWD = 60, CROWD_BYTES = 2 << 20, CROWD_END_S = 10 };
+
+/* Many that have memory to give back, and then want all of the cpu. */
+static void crowd(void *arg)
+{
+	atomic_ulong *n_up = arg;
+	size_t size = CROWD_BYTES;
+
+	for (int i = 0; i < CROWD; i++) {
+		if (fork() != 0)
+			continue;
+		hog(&size);
+		(void)atomic_fetch_add(n_up, 1);
+		for (;;)
+			;
+	}
+	wait_forever(NULL);
+}
+
+/* Who has a thousandth of a cpu and is killed still has to give back what it holds: it must not wait for its quota. */
+static void test_kill_throttled(void)
+{
+	struct cgroup_limits limits = { .pids_max = CROWD + 4 }, tight = { .cpu_max_milli = 1 };
+	struct cgroup *cg = create(&limits, "throttled");
+	atomic_ulong *n_up = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct cgroup_stats stats;
+	struct error err = ERROR_INIT;
+	uint64_t start, took;
+	int n_waits = 0;
+	pid_t pid;
+
+	need(n_up != MAP_FAILED, "%s: shared memory", kind);
+	pid = spawn(cg, crowd, n_up);
+	for (int i = 0; i < 6000 && atomic_load(n_up) < CROWD; i++)
+		sleep_ms(5);
+	is_int(atomic_load(n_up), CROWD, "%s: a crowd is at work", kind);
+	need(cgroup_update(cg, &tight, &err) == 0, "%s: give it a thousandth of a cpu %s", kind, err.text);
+	do { /* v1 counts a pause when it is over */
+		sleep_ms(500);
+		(void)cgroup_stats(cg, &stats, NULL);
+	} while (stats.cpu_throttled_ns < NS_PER_S && ++n_waits < 40);
+	ok(stats.cpu_throttled_ns != CGROUP_UNKNOWN && stats.cpu_throttled_ns > NS_PER_S,
+	   "%s: it is throttled (%" PRIu64 " ms)", kind, stats.cpu_throttled_ns / NS_PER_MS);
+	start = clock_now_ns();
+	ok(cgroup_kill(cg, &err) == 0, "%s: kill it %s", kind, err.text);
+	while (cgroup_is_populated(cg) && clock_now_ns() - start < 60 * NS_PER_S)
+		sleep_ms(1);
+	took = clock_now_ns() - start;
+	ok(took < CROWD_END_S * NS_PER_S, "%s: all %d are gone after %d ms", kind, CROWD, (int)(took / NS_PER_MS));
+	(void)wait_status(pid);
+	(void)munmap(n_up, 4096);
+	destroy(cg, "throttled");
+}
+
 static int see(const char *id, void *arg)
 {
 	int *seen = arg;
@@ -589,6 +643,7 @@ static void run_all(const char *title)
 	test_pids();
 	test_cpu();
 	test_freeze_and_kill();
+	test_kill_throttled();
 	test_outliving();
 	test_sub_groups();
 	test_bad_values();
