@@ -14,7 +14,7 @@
 enum { QUOTA_BLOCK_BYTES = 1024 };
 
 /* The header's Q_SETQUOTA wants a command and a type in one word, quotactl(2) */
-#define PROJECT_QUOTA(cmd) (((cmd) << SUBCMDSHIFT) | (PRJQUOTA & SUBCMDMASK))
+#define PROJECT_QUOTA(cmd) (((unsigned)(cmd) << SUBCMDSHIFT) | (PRJQUOTA & SUBCMDMASK))
 
 static int is_unsupported(int code)
 {
@@ -37,8 +37,8 @@ int disk_quota_set(int dir_fd, uint64_t size_bytes, uint64_t inodes, struct erro
 	/* An inode number is unique on its file system for as long as the directory lives; 0 means "no project". */
 	project = (uint32_t)st.st_ino ? (uint32_t)st.st_ino : 1;
 	if (syscall(SYS_quotactl_fd, dir_fd, PROJECT_QUOTA(Q_SETQUOTA), project, &limits) < 0)
-		return is_unsupported(errno) ? error_set(err, ENOTSUP, "its file system has no project quota") :
-					       error_errno(err, errno, "set the project quota");
+		return is_unsupported(errno) ? error_set(err, ENOTSUP, "its file system has no project quota")
+					     : error_errno(err, errno, "set the project quota");
 	if (ioctl(dir_fd, FS_IOC_FSGETXATTR, &attr) < 0)
 		return error_errno(err, errno, "read the project of the directory");
 	attr.fsx_projid = project;

@@ -78,6 +78,19 @@ int mount_new(const char *type, const struct mount_option *options, uint64_t att
 	return mount_context_finish(context, type, attributes, err);
 }
 
+int mount_change(int mount_fd, const char *key, const char *value, struct error *err)
+{
+	cleanup_fd int context = (int)syscall(SYS_fspick, mount_fd, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
+	int r;
+
+	if (context < 0)
+		return error_errno(err, errno, "change a file system");
+	r = mount_context_set(context, key, value, err);
+	if (r == 0 && syscall(SYS_fsconfig, context, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0)
+		r = context_error(context, key, err);
+	return r;
+}
+
 int mount_clone(int dir_fd, struct error *err)
 {
 	int fd = (int)syscall(SYS_open_tree, dir_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);

@@ -1,6 +1,8 @@
 /*
  * The new mount API in four calls: fsopen(2) and friends, open_tree(2), mount_setattr(2), move_mount(2), which glibc
  * 2.36 declares only in part. All return a descriptor or 0, or -errno with err holding the kernel's own words.
+ *
+ * Runs in: monitor, cubit-sandbox.
  */
 #pragma once
 
@@ -23,6 +25,9 @@ int mount_new(const char *type, const struct mount_option *options, uint64_t att
 int mount_context_open(const char *type, struct error *err);
 int mount_context_set(int context, const char *key, const char *value, struct error *err);
 int mount_context_finish(int context, const char *type, uint64_t attributes, struct error *err);
+
+/* Change one option of the file system that a mount's own descriptor leads to. */
+int mount_change(int mount_fd, const char *key, const char *value, struct error *err);
 
 /* A private clone of the tree at a directory descriptor, detached; one mount, not those below it. */
 int mount_clone(int dir_fd, struct error *err);

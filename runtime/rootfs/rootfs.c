@@ -3,12 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
+#include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/securebits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -115,7 +116,7 @@ static const struct {
 };
 
 static const char *const dev_links[][2] = {
-	{ "fd", "/proc/self/fd" },	   { "stdin", "/proc/self/fd/0" }, { "stdout", "/proc/self/fd/1" },
+	{ "fd", "/proc/self/fd" },       { "stdin", "/proc/self/fd/0" }, { "stdout", "/proc/self/fd/1" },
 	{ "stderr", "/proc/self/fd/2" }, { "ptmx", "pts/ptmx" },
 };
 
@@ -166,7 +167,8 @@ static void fd_path(char ret[FD_PATH_BYTES], int fd, const char *below)
 }
 
 struct layers {
-	int fds[ROOTFS_LAYERS_MAX + 1]; /* idmapped clones, top first; the skeleton's, for a read-only root, before them */
+	int fds[ROOTFS_LAYERS_MAX +
+		1]; /* idmapped clones, top first; the skeleton's, for a read-only root, before them */
 	size_t n;
 };
 
@@ -186,10 +188,11 @@ static int clone_idmapped(int dir_fd, int userns_fd, uint64_t more, struct error
 		return fd;
 	r = mount_set(fd, MOUNT_ATTR_IDMAP | more, userns_fd, err);
 	if (r == -EINVAL && fstatfs(dir_fd, &fs) == 0)
-		return error_set(err, EINVAL,
-				 "its file system (type 0x%lx) cannot be idmapped by this kernel; keep images on ext4, xfs "
-				 "or btrfs (CUBIT_STATE)",
-				 (unsigned long)fs.f_type);
+		return error_set(
+			err, EINVAL,
+			"its file system (type 0x%lx) cannot be idmapped by this kernel; keep images on ext4, xfs "
+			"or btrfs (CUBIT_STATE)",
+			(unsigned long)fs.f_type);
 	return r < 0 ? r : fd_take(&fd);
 }
 
@@ -242,7 +245,10 @@ static int set_lowers_one_by_one(int context, const struct layers *l, struct err
 
 /* What this kernel defaults to differs by build; say it. Deliberate: no metacopy and no redirects over hostile uppers. */
 static const struct mount_option overlay_options[] = {
-	{ "index", "off" }, { "xino", "off" }, { "metacopy", "off" }, { "redirect_dir", "nofollow" },
+	{ "index", "off" },
+	{ "xino", "off" },
+	{ "metacopy", "off" },
+	{ "redirect_dir", "nofollow" },
 };
 
 typedef int set_lowers(int context, const struct layers *l, struct error *err);
@@ -394,19 +400,18 @@ static int build_dir(const struct rootfs_spec *s, struct error *err)
 /* Take CAP_SYS_RESOURCE out of our effective set, or put it back; -errno. */
 static int hold_resource_cap(bool on, struct error *err)
 {
-	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct d[2];
-	const uint32_t bit = 1u << CAP_SYS_RESOURCE;
+	static const cap_value_t resource = CAP_SYS_RESOURCE;
+	cap_t caps = cap_get_proc();
+	cap_flag_value_t may = CAP_CLEAR; /* one that we never had cannot be put back */
+	int r = 0;
 
-	if (syscall(SYS_capget, &h, d) < 0)
+	if (!caps)
 		return error_errno(err, errno, "read our capabilities");
-	if (on)
-		d[0].effective |= d[0].permitted & bit;
-	else
-		d[0].effective &= ~bit;
-	if (syscall(SYS_capset, &h, d) < 0)
-		return error_errno(err, errno, "set our capabilities");
-	return 0;
+	if (cap_get_flag(caps, resource, CAP_PERMITTED, &may) < 0 ||
+	    cap_set_flag(caps, CAP_EFFECTIVE, 1, &resource, on ? may : CAP_CLEAR) < 0 || cap_set_proc(caps) < 0)
+		r = error_errno(err, errno, "set our capabilities");
+	(void)cap_free(caps); /* cannot fail for what libcap made */
+	return r;
 }
 
 /*
@@ -442,7 +447,8 @@ static int check_writable(int root_fd, struct error *err)
 	if (fstatvfs(root_fd, &st) < 0)
 		return error_errno(err, errno, "look at the overlay");
 	if (st.f_flag & ST_RDONLY)
-		return error_set(err, EROFS, "the kernel made the overlay read-only (see its log for the work directory)");
+		return error_set(err, EROFS,
+				 "the kernel made the overlay read-only (see its log for the work directory)");
 	return 0;
 }
 
@@ -474,8 +480,8 @@ static int build_root(const struct rootfs_spec *s, struct layers *l, struct root
 	r = clone_layers(s, l, err);
 	if (r < 0)
 		return r;
-	ret->root_fd = s->disk.kind == ROOTFS_TMPFS ? mount_overlay(l, ret->disk_fd, err) :
-						      mount_overlay_as(l, ret->disk_fd, s->base, err);
+	ret->root_fd = s->disk.kind == ROOTFS_TMPFS ? mount_overlay(l, ret->disk_fd, err)
+						    : mount_overlay_as(l, ret->disk_fd, s->base, err);
 	return ret->root_fd < 0 ? ret->root_fd : check_writable(ret->root_fd, err);
 }
 
@@ -497,6 +503,13 @@ int rootfs_build(const struct rootfs_spec *s, struct rootfs *ret, struct error *
 			(void)error_wrap(err, "/dev");
 		}
 	}
+	if (r == 0) {
+		built.proc_fd = proc_files_build(&s->size, err);
+		if (built.proc_fd < 0) {
+			r = built.proc_fd;
+			(void)error_wrap(err, "/proc");
+		}
+	}
 	(void)umask(mask);
 	layers_done(&l);
 	if (r < 0)
@@ -510,7 +523,21 @@ void rootfs_done(struct rootfs *r)
 {
 	fd_close(&r->root_fd);
 	fd_close(&r->dev_fd);
+	fd_close(&r->proc_fd);
 	fd_close(&r->disk_fd);
+}
+
+int rootfs_resize(int disk_fd, uint64_t size_bytes, struct error *err)
+{
+	uint64_t size = size_bytes + OWN_BYTES, used;
+	struct statfs st;
+	char text[24];
+
+	if (disk_fd < 0 || fstatfs(disk_fd, &st) < 0 || st.f_type != TMPFS_MAGIC)
+		return error_set(err, ENOTSUP, "the size of this kind of disk cannot be changed");
+	used = (st.f_blocks - st.f_bfree) * (uint64_t)st.f_bsize;
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)(size > used ? size : used));
+	return mount_change(disk_fd, "size", text, err);
 }
 
 void rootfs_usage(int disk_fd, struct rootfs_usage *ret)
@@ -526,6 +553,6 @@ void rootfs_usage(int disk_fd, struct rootfs_usage *ret)
 	room = st.f_blocks * (uint64_t)st.f_bsize / FULL_SHARE;
 	if (room > FULL_BYTES)
 		room = FULL_BYTES;
-	ret->is_full = (st.f_blocks > 0 && st.f_bavail * (uint64_t)st.f_bsize < room) ||
-		       (st.f_files > 0 && st.f_ffree == 0);
+	ret->is_full =
+		(st.f_blocks > 0 && st.f_bavail * (uint64_t)st.f_bsize < room) || (st.f_files > 0 && st.f_ffree == 0);
 }

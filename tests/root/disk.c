@@ -127,7 +127,8 @@ int main(void)
 	parent = test_host_mkdir(&host, "disks");
 	need(parent >= 0, "a directory for disks");
 	try_disk(parent, "cube-1", test_is_guest() ? "quota" : "image");
-	leftovers_count(&host, &before); /* after the first: an older kernel's staging directory comes with it, and stays */
+	leftovers_count(&host,
+			&before); /* after the first: an older kernel's staging directory comes with it, and stays */
 	try_disk(parent, "cube-2", "another");
 	if (test_is_guest()) { /* the run directory is on tmpfs, which has no quota: the other way */
 		(void)mkdir("/tmp/disks", 0700);
