@@ -18,7 +18,7 @@ struct error;
 enum { IDRANGE_SIZE = 65536 };
 
 /* Above what systemd and shadow-utils hand out, below 2^31, which some programs still take for negative. */
-#define IDRANGE_BASE_DEFAULT 0x70000000u
+#define IDRANGE_BASE_DEFAULT  0x70000000u
 #define IDRANGE_COUNT_DEFAULT 4096u
 
 struct idrange_pool; /* opaque */

@@ -11,13 +11,21 @@
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U /* since 6.3, where vm.memfd_noexec=1 makes the opposite the default */
+#endif
+
 extern const char init_image[], init_image_end[]; /* init_image.S */
 
 int init_image_open(struct error *err)
 {
-	cleanup_fd int fd = memfd_create("cubit-init", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	cleanup_fd int fd = memfd_create("cubit-init", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
 	int r;
 
+	if (fd < 0 && errno == EINVAL) /* before 6.3 each may be executed */
+		fd = memfd_create("cubit-init", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0 && errno == EACCES)
+		return error_errno(err, errno, "memory file for cubit-init (is vm.memfd_noexec 2?)");
 	if (fd < 0)
 		return error_errno(err, errno, "memory file for cubit-init");
 	/* the two symbols bound one object of the assembler */

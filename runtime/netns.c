@@ -3,21 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <sched.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
+#include "runtime/loopback.h"
 
 static int bring_up_loopback(struct error *err)
 {
-	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
-	cleanup_fd int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (sock < 0 || ioctl(sock, SIOCSIFFLAGS, &ifr) < 0)
+	if (loopback_up() < 0)
 		return error_errno(err, errno, "bring lo up");
 	/* /proc/sys/net shows the namespace of whoever opens it */
 	return fd_write_file(AT_FDCWD, "/proc/sys/net/ipv4/ip_unprivileged_port_start", "0", err);

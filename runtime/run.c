@@ -242,8 +242,13 @@ static bool is_oom(const struct run *r)
 
 static void on_pids_event(struct run *r)
 {
-	if (since(cgroup_pids_max_hits(r->s->cgroup), r->base.pids_max_hits) > 0)
-		stop(r, STOP_PROCESSES);
+	struct cgroup_stats st;
+
+	if (r->facts.stop != STOP_NONE || since(cgroup_pids_max_hits(r->s->cgroup), r->base.pids_max_hits) == 0)
+		return;
+	/* at once: where there is no peak, it is only to be seen now */
+	if (cgroup_stats(r->s->cgroup, &st, NULL) == 0)
+		r->facts.forks_above = cgroup_forks_are_refused_above(r->s->cgroup, &st, r->s->limits.pids_max);
 }
 
 /* Look at every limit; returns when to look again. */
@@ -351,6 +356,10 @@ static void gather(struct run *r)
 	/* it never started: what the set-up died of before we took the base counts as well */
 	r->facts.oom_kills = r->start_ns ? since(st->oom_kills, r->base.oom_kills) : st->oom_kills;
 	r->facts.pids_max_hits = since(st->pids_max_hits, r->base.pids_max_hits);
+	r->facts.oom_is_above = cgroup_oom_is_above(st, r->start_ns ? &r->base : &(const struct cgroup_stats){ 0 },
+						    r->s->limits.memory_max_bytes);
+	r->facts.forks_above |= st->pids_peak != CGROUP_UNKNOWN && r->facts.pids_max_hits > 0 &&
+				cgroup_forks_are_refused_above(r->s->cgroup, st, r->s->limits.pids_max);
 	if (r->start_ns) {
 		r->ret->cpu_ns = since(st->cpu_usage_ns, r->base.cpu_usage_ns);
 		r->ret->user_ns = since(st->cpu_user_ns, r->base.cpu_user_ns);

@@ -28,7 +28,7 @@ struct run_spec {
 	struct run_limits limits;
 	const void *input; /* borrowed; written to standard input, then closed. NULL with input_fd -1: no input */
 	size_t input_size;
-	int input_fd;   /* borrowed; copied to standard input until its end. -1: none */
+	int input_fd;    /* borrowed; copied to standard input until its end. -1: none */
 	bool hold_stdin; /* never close standard input (tests) */
 	/* Called with every piece of output, stream 1 or 2. Returns non-zero to cancel the run. */
 	int (*on_output)(int stream, const void *data, size_t size, void *arg);

@@ -22,15 +22,20 @@
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/parse.h"
+#include "runtime/cgroup/cgroup_keeper.h"
 #include "runtime/idrange.h"
 #include "runtime/init_image.h"
-#include "runtime/sandbox_spawn.h"
+#include "runtime/oom_score.h"
 #include "runtime/rootfs/stage.h"
+#include "runtime/sandbox_spawn.h"
+#include "runtime/surroundings.h"
 
 enum { ORPHAN_TIMEOUT_MS = 2000 };
 
 struct sandbox_host {
 	struct cgroup_host cgroups;
+	struct cgroup_host kept; /* of the keeper, from the first time that it is wanted */
+	bool is_kept_open;
 	struct idrange_pool *ids;
 	int run_fd, init_fd, null_fd;
 	bool allow_unenforced;
@@ -49,6 +54,23 @@ const char *sandbox_stage_name(enum sandbox_stage stage)
 
 /* ---- what all sandboxes share ---- */
 
+/* The group of what outlives the service. Returns 0 or -errno: -ENOENT no keeper lives. */
+static int open_kept(struct sandbox_host *host, struct error *err)
+{
+	int r = host->is_kept_open ? 0 : cgroup_keeper_open(host->run_fd, &host->kept, err);
+
+	host->is_kept_open = r == 0;
+	return r;
+}
+
+/* A sandbox's group, wherever it was made. */
+static int find_group(struct sandbox_host *host, const char *id, struct cgroup **ret)
+{
+	int r = cgroup_open(&host->cgroups, id, ret, NULL);
+
+	return r == -ENOENT && open_kept(host, NULL) == 0 ? cgroup_open(&host->kept, id, ret, NULL) : r;
+}
+
 /* A claim whose owner is dead: its sandbox may still live (a cube that outlived its supervisor). */
 static int sweep_orphan(const char *id, uint32_t base, void *arg)
 {
@@ -57,7 +79,7 @@ static int sweep_orphan(const char *id, uint32_t base, void *arg)
 	int r;
 
 	(void)base;
-	r = cgroup_open(&host->cgroups, id, &cg, NULL);
+	r = find_group(host, id, &cg);
 	if (r < 0)
 		return r == -ENOENT; /* no group: nothing of it is left. Otherwise we cannot tell, and keep the claim */
 	if (cgroup_is_populated(cg)) {
@@ -88,15 +110,20 @@ int sandbox_host_open(const struct sandbox_host_options *o, struct sandbox_host 
 	for (int c = 0; c < CGROUP_CONTROLLERS; c++)
 		host->cgroups.controllers[c].base_fd = -1;
 	host->allow_unenforced = o->allow_unenforced;
+	r = surroundings_prepare(err);
 	/* Sandboxes without root get setgroups "denied", so what we have they would keep: have none. */
-	r = setgroups(0, NULL) < 0 ? error_errno(err, errno, "drop supplementary groups (root is needed)") : 0;
+	if (r == 0 && setgroups(0, NULL) < 0)
+		r = error_errno(err, errno, "drop supplementary groups");
 	if (r == 0)
 		r = stage_enter(o->run_dir, err);
 	if (r == 0)
 		r = open_run_dir(host, o->run_dir, err);
-	if (r == 0)
+	if (r == 0) {
 		r = idrange_pool_open(host->run_fd, o->id_base ? o->id_base : IDRANGE_BASE_DEFAULT,
 				      o->id_count ? o->id_count : IDRANGE_COUNT_DEFAULT, &host->ids, err);
+		if (r < 0)
+			(void)error_wrap(err, "in '%s'", o->run_dir); /* r has the code */
+	}
 	if (r == 0)
 		r = cgroup_host_open(&host->cgroups, err);
 	if (r == 0)
@@ -125,7 +152,7 @@ static int end_orphan(const char *id, uint32_t base, void *arg)
 {
 	struct ending *e = arg;
 	struct cgroup *cg = NULL;
-	int r = cgroup_open(&e->host->cgroups, id, &cg, NULL);
+	int r = find_group(e->host, id, &cg);
 
 	(void)base;
 	if (r < 0)
@@ -150,6 +177,8 @@ void sandbox_host_close(struct sandbox_host *host)
 		return;
 	idrange_pool_free(host->ids);
 	cgroup_host_done(&host->cgroups);
+	if (host->is_kept_open)
+		cgroup_host_done(&host->kept);
 	fd_close(&host->run_fd);
 	fd_close(&host->init_fd);
 	fd_close(&host->null_fd);
@@ -169,6 +198,7 @@ void sandbox_spec_defaults(struct sandbox_spec *spec)
 		.workdir = "work",
 		.hostname = "sandbox",
 		.shm_bytes = 16ULL << 20,
+		.ptys = SANDBOX_PTYS,
 		.netns_fd = -1,
 		.uid = 1000,
 		.gid = 1000,
@@ -185,7 +215,7 @@ static struct sandbox *sandbox_new(struct sandbox_host *host, const char *id)
 	if (!s)
 		return NULL;
 	s->host = host;
-	s->pidfd = s->sock = s->disk_fd = -1;
+	s->pidfd = s->sock = s->disk_fd = s->proc_fd = -1;
 	s->next_seq = 1;
 	(void)snprintf(s->id, sizeof(s->id), "%s", id);
 	return s;
@@ -215,13 +245,21 @@ static int map_ids(const struct sandbox *s, bool deny_setgroups, struct error *e
 	return r < 0 ? r : write_map(s->pid, "uid_map", s->id_base, err);
 }
 
+static int make_group(struct sandbox *s, const struct sandbox_spec *spec, struct error *err)
+{
+	const struct cgroup_host *where = spec->outlive ? &s->host->kept : &s->host->cgroups;
+	int r = spec->outlive ? open_kept(s->host, err) : 0;
+
+	return r < 0 ? r : cgroup_create(where, s->id, &spec->limits, s->host->allow_unenforced, &s->cgroup, err);
+}
+
 static int clone_child(struct sandbox *s, const struct sandbox_spec *spec, struct error *err)
 {
 	int pair[2], task_fds[CGROUP_TASK_FDS_MAX];
 	cleanup_fd int child_end = -1;
 	struct spawn_plan plan = {
-		.clone_flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWTIME |
-			       (spec->netns_fd < 0 ? CLONE_NEWNET : 0),
+		.clone_flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS |
+			       CLONE_NEWTIME | (spec->netns_fd < 0 ? CLONE_NEWNET : 0),
 		.cgroup_fd = cgroup_v2_fd(s->cgroup),
 		.task_fds = task_fds,
 		.n_task_fds = cgroup_task_fds(s->cgroup, task_fds),
@@ -240,11 +278,16 @@ static int clone_child(struct sandbox *s, const struct sandbox_spec *spec, struc
 	if (pid < 0)
 		return pid;
 	s->pid = pid;
+	oom_score_offer(pid); /* before it has anything: a payload starts with this score, and can lower it no more */
 	return 0;
 }
 
-static int build_rootfs(const struct sandbox *s, const struct sandbox_spec *spec, struct rootfs *ret,
-			struct error *err)
+static struct proc_size size_of(const struct cgroup_limits *limits)
+{
+	return (struct proc_size){ .memory_bytes = limits->memory_max_bytes, .cpus_milli = limits->cpu_max_milli };
+}
+
+static int build_rootfs(const struct sandbox *s, const struct sandbox_spec *spec, struct rootfs *ret, struct error *err)
 {
 	cleanup_fd int userns = -1;
 	struct rootfs_spec rs = {
@@ -257,6 +300,7 @@ static int build_rootfs(const struct sandbox *s, const struct sandbox_spec *spec
 		.workdir = spec->workdir,
 		.hostname = spec->hostname,
 		.resolv_conf = spec->resolv_conf,
+		.size = size_of(&spec->limits),
 	};
 	char path[48];
 
@@ -272,7 +316,7 @@ static int send_setup(const struct sandbox *s, const struct sandbox_spec *spec, 
 		      struct error *err)
 {
 	static uint8_t memory[FRAME_MAX_BYTES]; /* single-threaded */
-	const int fds[2] = { fs->root_fd, fs->dev_fd };
+	const int fds[] = { fs->root_fd, fs->dev_fd, fs->proc_fd };
 	struct agent_setup m = {
 		.flags = (spec->netns_fd < 0 ? AGENT_SETUP_OWN_NET : 0) | (spec->allow_root ? AGENT_SETUP_ROOT : 0) |
 			 (spec->survive_peer ? AGENT_SETUP_SURVIVE : 0) |
@@ -281,17 +325,19 @@ static int send_setup(const struct sandbox *s, const struct sandbox_spec *spec, 
 			 (spec->allow_speculation ? AGENT_SETUP_SPEC_ALLOW : 0),
 		.caps = spec->allow_root ? spec->caps : 0,
 		.shm_bytes = spec->shm_bytes,
+		.ptys = spec->ptys,
 		.uid = spec->uid,
 		.gid = spec->gid,
 		.fault_stage = spec->agent_fault,
 		.filter = { spec->filter, spec->filter_bytes },
+		.compile_filter = { spec->compile_filter, spec->compile_filter_bytes },
 	};
 	struct frame_writer w;
 	int r;
 
 	(void)snprintf(m.hostname, sizeof(m.hostname), "%s", spec->hostname ? spec->hostname : "");
 	r = agent_encode(&w, memory, sizeof(memory), AGENT_SETUP, 0, &m, err);
-	return r < 0 ? r : frame_send(s->sock, &w, fds, 2, MSG_DONTWAIT, err);
+	return r < 0 ? r : agent_send(s->sock, &w, fds, sizeof(fds) / sizeof(fds[0]), err);
 }
 
 static int check_spec(const struct sandbox_spec *spec, struct error *err)
@@ -306,6 +352,8 @@ static int check_spec(const struct sandbox_spec *spec, struct error *err)
 		return error_set(err, EINVAL, "uid %u or gid %u is not below %d", spec->uid, spec->gid, IDRANGE_SIZE);
 	if (spec->filter_bytes == 0 || spec->filter_bytes % sizeof(struct sock_filter) != 0)
 		return error_set(err, EINVAL, "no system call filter");
+	if (spec->compile_filter_bytes % sizeof(struct sock_filter) != 0)
+		return error_set(err, EINVAL, "half a system call filter");
 	return 0;
 }
 
@@ -327,7 +375,7 @@ static int build(struct sandbox *s, const struct sandbox_spec *spec, enum sandbo
 	if (r == 0)
 		r = at_stage(stage, SANDBOX_STAGE_CGROUP, spec, err);
 	if (r == 0)
-		r = cgroup_create(&s->host->cgroups, s->id, &spec->limits, s->host->allow_unenforced, &s->cgroup, err);
+		r = make_group(s, spec, err);
 	if (r == 0)
 		r = at_stage(stage, SANDBOX_STAGE_SOCKET, spec, err);
 	if (r == 0)
@@ -346,8 +394,10 @@ static int build(struct sandbox *s, const struct sandbox_spec *spec, enum sandbo
 		r = at_stage(stage, SANDBOX_STAGE_SETUP, spec, err);
 	if (r == 0)
 		r = send_setup(s, spec, &fs, err);
-	if (r == 0)
+	if (r == 0) {
 		s->disk_fd = fd_take(&fs.disk_fd);
+		s->proc_fd = fd_take(&fs.proc_fd);
+	}
 	rootfs_done(&fs);
 	return r;
 }
@@ -368,6 +418,10 @@ int sandbox_create(struct sandbox_host *host, const struct sandbox_spec *spec, s
 	s->limits = spec->limits;
 	r = build(s, spec, &stage, err);
 	if (r < 0) {
+		/* a child that died is why our side failed, whatever that met: "no such file" below /proc, a broken pipe */
+		int cause = s->sock >= 0 ? agent_last_words(s->sock, err) : 0;
+
+		r = cause < 0 ? cause : r;
 		(void)error_wrap(err, "sandbox '%s': %s", spec->id, stage_names[stage]);
 		(void)sandbox_destroy(s, ORPHAN_TIMEOUT_MS, NULL); /* the first failure is the one to report */
 		return r;
@@ -399,6 +453,26 @@ int sandbox_wait_ready(struct sandbox *s, unsigned timeout_ms, struct error *err
 		r = error_set(err, EPROTO, "unexpected first message %u", e.header.type);
 	agent_event_done(&e);
 	(void)error_wrap(err, "sandbox '%s'", s->id);
+	return r;
+}
+
+int sandbox_change_limits(struct sandbox *s, const struct cgroup_limits *change, struct error *err)
+{
+	const struct proc_size before = size_of(&s->limits);
+	struct proc_size now;
+	int r = cgroup_update(s->cgroup, change, err);
+
+	if (r < 0)
+		return r;
+	s->limits.memory_max_bytes = change->memory_max_bytes ? change->memory_max_bytes : s->limits.memory_max_bytes;
+	s->limits.pids_max = change->pids_max ? change->pids_max : s->limits.pids_max;
+	s->limits.cpu_max_milli = change->cpu_max_milli ? change->cpu_max_milli : s->limits.cpu_max_milli;
+	now = size_of(&s->limits);
+	if (s->proc_fd < 0 || (now.memory_bytes == before.memory_bytes && now.cpus_milli == before.cpus_milli))
+		return 0;
+	r = proc_files_resize(s->proc_fd, &now, err);
+	if (r < 0)
+		(void)error_wrap(err, "sandbox '%s': /proc", s->id); /* r has the code even when err is NULL */
 	return r;
 }
 
@@ -440,6 +514,7 @@ int sandbox_destroy(struct sandbox *s, unsigned timeout_ms, struct error *err)
 	fd_close(&s->sock);
 	fd_close(&s->pidfd);
 	fd_close(&s->disk_fd);
+	fd_close(&s->proc_fd);
 	gone = s->cgroup ? cgroup_destroy(s->cgroup, timeout_ms, r < 0 ? NULL : err) : 0;
 	/* A range goes back only when nothing with its ids can be left. */
 	if (r == 0 && gone == 0 && s->id_base)

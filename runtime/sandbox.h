@@ -1,6 +1,7 @@
 /*
- * One sandbox: namespaces, control group, root file system, filter, pid 1. DESIGN: supervisor composes a spec of
- * plain data and descriptors; nothing in it is a name that the kernel would resolve.
+ * One sandbox: namespaces, control group, root file system, filter, pid 1. The supervisor composes a spec of
+ * plain data and descriptors; nothing in it is a name that the kernel would resolve. docs/architecture.md tells where this
+ * stands among the processes.
  *
  * How a start goes (P parent, C child):
  *
@@ -9,8 +10,9 @@
  *   C  join v1 groups (writes "0"); keep capabilities over exec;           |
  *      execveat(sealed memfd) = cubit-init, which waits for SETUP          |  in parallel
  *   P  write uid_map, gid_map (and "deny" to setgroups);                   |
- *      clone and idmap layers, upper, overlay, /dev: detached mounts       |
- *   P  send SETUP with both mounts (the ids are mapped by then); requests may follow at once
+ *      clone and idmap layers, upper, overlay, /dev, files of /proc:       |
+ *      detached mounts                                                     |
+ *   P  send SETUP with the mounts (the ids are mapped by then); requests may follow at once
  *   C  become uid 0 inside; attach, mask, pivot, drop; READY; serve (runtime/init/)
  *
  * Runs in: monitor, cubit-sandbox: root in the initial user namespace, single-threaded, without supplementary groups
@@ -40,7 +42,8 @@ struct sandbox_host_options {
 };
 
 /*
- * Once per process: enter a mount namespace of our own, drop supplementary groups, find and prepare control groups, open
+ * Once per process: raise our limits and be what sandboxes need, or refuse in words (surroundings.h; umask becomes 022);
+ * enter a mount namespace of our own, drop supplementary groups, find and prepare control groups, open
  * the id ranges, seal cubit-init; then remove what sandboxes of dead supervisors left (control groups without
  * processes, claims). Layer and disk directories must be opened after this: those of the old mount namespace cannot
  * be cloned (-EINVAL).
@@ -91,22 +94,27 @@ struct sandbox_spec {
 	const char *hostname;
 	const char *resolv_conf;
 	uint64_t shm_bytes; /* /dev/shm */
+	uint32_t ptys;      /* terminals at once, of those that the kernel has for everybody */
 
 	const void *filter; /* borrowed struct sock_filter[]: the compiled policy; never empty */
 	size_t filter_bytes;
+	const void
+		*compile_filter; /* the same for processes that ask for AGENT_FILTER_COMPILE; NULL: there is no other */
+	size_t compile_filter_bytes;
 
 	int netns_fd; /* borrowed network namespace to join; -1: a new one with only lo */
 
-	uint32_t uid, gid;  /* identity of processes, inside ids; 0 only with allow_root */
-	bool allow_root;    /* cube, build: uid 0 inside is possible, with `caps` */
-	uint64_t caps;      /* capability bits for uid 0 inside; SANDBOX_CAPS_ROOT */
-	bool survive_peer;  /* see AGENT_SETUP_SURVIVE */
-	bool keep_stdio;    /* see AGENT_SETUP_KEEP_STDIO; standard input then ends with CLOSE_STDIN only */
-	bool core_sched;    /* PR_SCHED_CORE */
+	uint32_t uid, gid; /* identity of processes, inside ids; 0 only with allow_root */
+	bool allow_root;   /* cube, build: uid 0 inside is possible, with `caps` */
+	uint64_t caps;     /* capability bits for uid 0 inside; SANDBOX_CAPS_ROOT */
+	bool survive_peer; /* see AGENT_SETUP_SURVIVE */
+	bool keep_stdio;   /* see AGENT_SETUP_KEEP_STDIO; standard input then ends with CLOSE_STDIN only */
+	bool core_sched;   /* PR_SCHED_CORE */
+	bool outlive; /* in the keeper's group instead of ours: the service's end leaves it alone; -ENOENT without one */
 	bool allow_speculation;
 
-	enum sandbox_stage fault;    /* tests */
-	uint32_t agent_fault;        /* tests: enum agent_stage */
+	enum sandbox_stage fault; /* tests */
+	uint32_t agent_fault;     /* tests: enum agent_stage */
 };
 
 /*
@@ -115,33 +123,41 @@ struct sandbox_spec {
  */
 #define SANDBOX_CAPS_ROOT 0x800405fbULL
 
-/* The default limits of a job: DESIGN §3. */
+enum { SANDBOX_PTYS = 64 };
+
+/* The default limits of a job. */
 void sandbox_spec_defaults(struct sandbox_spec *spec);
 
 struct sandbox {
 	struct sandbox_host *host; /* borrowed */
 	char id[65];
 	uint32_t id_base;
-	struct cgroup *cgroup; /* owned */
-	struct cgroup_limits limits; /* as asked for */
-	pid_t pid;             /* of pid 1, outside; for messages only: act through pidfd */
+	struct cgroup *cgroup;       /* owned */
+	struct cgroup_limits limits; /* as asked for; sandbox_change_limits() */
+	pid_t pid;                   /* of pid 1, outside; for messages only: act through pidfd */
 	int pidfd;
 	int sock;    /* agent socket: poll it, agent_receive() */
 	int disk_fd; /* rootfs_usage() */
+	int proc_fd; /* proc_files_resize() */
 	uint32_t next_seq;
 };
 
 /*
  * Returns 0 with ret owned (sandbox_destroy), or -errno: err says "sandbox 'ID': STAGE: ...", and nothing of it is left.
  */
-int sandbox_create(struct sandbox_host *host, const struct sandbox_spec *spec, struct sandbox **ret,
-		   struct error *err);
+int sandbox_create(struct sandbox_host *host, const struct sandbox_spec *spec, struct sandbox **ret, struct error *err);
 
 /*
  * Wait for READY, for callers without an event loop. Returns 0, or -errno with the failing stage inside named;
  * -ETIMEDOUT. The sandbox still has to be destroyed.
  */
 int sandbox_wait_ready(struct sandbox *s, unsigned timeout_ms, struct error *err);
+
+/*
+ * Other limits from now on, and files of /proc inside that tell of them. Of `change` memory_max_bytes, pids_max and
+ * cpu_max_milli count; 0 stays as it is. Returns 0 or what cgroup_update() and proc_files_resize() return.
+ */
+int sandbox_change_limits(struct sandbox *s, const struct cgroup_limits *change, struct error *err);
 
 /* A number no request of this sandbox has had. */
 uint32_t sandbox_next_seq(struct sandbox *s);

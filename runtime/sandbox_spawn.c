@@ -3,13 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "runtime/agent/agent_proto.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
+#include "runtime/rlimits.h"
 
 enum { CHILD_SOCKET = 3 }; /* INIT_SOCKET of runtime/init/init.h */
 
@@ -33,6 +35,28 @@ static __attribute__((noreturn)) void child_fail(int sock, enum agent_stage stag
 	_exit(1);
 }
 
+/*
+ * What a shell, sudo or a unit set for us, and nobody asked for inside: resource limits; no address randomisation or
+ * another machine's name, personality(2); a priority above that of others, which v1 cpu groups do not even take in. A
+ * lower priority and a choice of cpus stay: whoever gave them to us meant all that we start.
+ */
+static void shed_inheritance(const struct spawn_plan *plan)
+{
+	const struct sched_param lowest = { 0 };
+	int policy = (int)syscall(SYS_sched_getscheduler, 0);
+
+	if (rlimits_shed() < 0)
+		child_fail(plan->sock_fd, AGENT_STAGE_SHED, "resource limits");
+	if (syscall(SYS_personality, 0UL) < 0)
+		child_fail(plan->sock_fd, AGENT_STAGE_SHED, "personality");
+	if (policy != SCHED_OTHER && policy != SCHED_BATCH && policy != SCHED_IDLE &&
+	    syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &lowest) < 0)
+		child_fail(plan->sock_fd, AGENT_STAGE_SHED, "scheduling policy");
+	/* the kernel's form of a nice value: 20 - nice, so that it is no error, getpriority(2) */
+	if (syscall(SYS_getpriority, PRIO_PROCESS, 0) > 20 && syscall(SYS_setpriority, PRIO_PROCESS, 0, 0) < 0)
+		child_fail(plan->sock_fd, AGENT_STAGE_SHED, "nice value");
+}
+
 static void join_v1_groups(const struct spawn_plan *plan)
 {
 	for (size_t i = 0; i < plan->n_task_fds; i++) {
@@ -45,19 +69,12 @@ static void join_v1_groups(const struct spawn_plan *plan)
  * Our ids are not mapped yet, so exec would not see uid 0 and take all capabilities away: as ambient ones they stay,
  * capabilities(7). They are those over our own user namespace and mean nothing outside.
  */
-static void keep_caps(const struct spawn_plan *plan)
+static void keep_caps(const struct spawn_plan *plan, cap_t all)
 {
-	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct d[2];
-
-	if (syscall(SYS_capget, &h, d) < 0)
-		child_fail(plan->sock_fd, AGENT_STAGE_KEEP_CAPS, "read");
-	for (int i = 0; i < 2; i++)
-		d[i].inheritable = d[i].permitted;
-	if (syscall(SYS_capset, &h, d) < 0)
+	if (cap_set_proc(all) < 0)
 		child_fail(plan->sock_fd, AGENT_STAGE_KEEP_CAPS, "inheritable set");
-	for (unsigned cap = 0; cap < 64; cap++) {
-		if (d[cap / 32].permitted & 1u << cap % 32 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+	for (cap_value_t cap = 0; cap < cap_max_bits(); cap++) {
+		if (cap_set_ambient(cap, CAP_SET) < 0)
 			child_fail(plan->sock_fd, AGENT_STAGE_KEEP_CAPS, "ambient set");
 	}
 }
@@ -73,7 +90,7 @@ static void take_descriptors(const struct spawn_plan *plan)
 		child_fail(plan->sock_fd, AGENT_STAGE_EXEC_INIT, "close_range");
 }
 
-static __attribute__((noreturn)) void child_main(const struct spawn_plan *plan)
+static __attribute__((noreturn)) void child_main(const struct spawn_plan *plan, cap_t all)
 {
 	static char name[] = "cubit-init";
 	char *argv[] = { name, NULL }, *envp[] = { NULL };
@@ -81,8 +98,9 @@ static __attribute__((noreturn)) void child_main(const struct spawn_plan *plan)
 
 	/* CVE-2016-9962: until exec this is still our memory; nobody inside may look at it */
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	shed_inheritance(plan); /* first: a real-time process may enter no v1 cpu group */
 	join_v1_groups(plan);
-	keep_caps(plan);
+	keep_caps(plan, all);
 	take_descriptors(plan);
 	if (init == CHILD_SOCKET) {
 		init = fcntl(init, F_DUPFD_CLOEXEC, CHILD_SOCKET + 1);
@@ -114,7 +132,7 @@ static int clone_error(int code, const struct spawn_plan *plan, struct error *er
 	return error_set(err, code, "clone3: %s%s", strerror(code), likely);
 }
 
-static pid_t do_clone(const struct spawn_plan *plan, int *ret_pidfd, struct error *err)
+static pid_t do_clone(const struct spawn_plan *plan, cap_t all, int *ret_pidfd, struct error *err)
 {
 	int pidfd = -1;
 	struct clone_args args = {
@@ -126,10 +144,35 @@ static pid_t do_clone(const struct spawn_plan *plan, int *ret_pidfd, struct erro
 	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 
 	if (pid == 0)
-		child_main(plan);
+		child_main(plan, all);
 	if (pid < 0)
 		return clone_error(errno, plan, err);
 	*ret_pidfd = pidfd;
+	return pid;
+}
+
+/* Every capability there is, in every set: what a new user namespace gives, and inheritable as well. NULL: no memory. */
+static cap_t make_all_caps(void)
+{
+	cap_t all = cap_init();
+
+	for (cap_value_t cap = 0; all && cap < cap_max_bits(); cap++) {
+		if (cap_set_flag(all, CAP_PERMITTED, 1, &cap, CAP_SET) < 0 ||
+		    cap_set_flag(all, CAP_EFFECTIVE, 1, &cap, CAP_SET) < 0 ||
+		    cap_set_flag(all, CAP_INHERITABLE, 1, &cap, CAP_SET) < 0) {
+			(void)cap_free(all); /* cannot fail for what libcap made */
+			return NULL;
+		}
+	}
+	return all;
+}
+
+static pid_t clone_with_caps(const struct spawn_plan *plan, int *ret_pidfd, struct error *err)
+{
+	cap_t all = make_all_caps(); /* before the clone: the child allocates nothing */
+	pid_t pid = all ? do_clone(plan, all, ret_pidfd, err) : error_set(err, ENOMEM, "capability sets");
+
+	(void)cap_free(all); /* NULL is refused, and nothing else */
 	return pid;
 }
 
@@ -139,12 +182,12 @@ pid_t spawn_child(const struct spawn_plan *plan, int *ret_pidfd, struct error *e
 	pid_t pid;
 
 	if (plan->netns_fd < 0)
-		return do_clone(plan, ret_pidfd, err);
+		return clone_with_caps(plan, ret_pidfd, err);
 	/* The namespace belongs to our user namespace: the child could not join it, so we visit it for the clone. */
 	own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (own < 0 || setns(plan->netns_fd, CLONE_NEWNET) < 0)
 		return error_errno(err, errno, "enter the sandbox's network namespace");
-	pid = do_clone(plan, ret_pidfd, err);
+	pid = clone_with_caps(plan, ret_pidfd, err);
 	if (setns(own, CLONE_NEWNET) < 0)
 		/* Going on in a guest's network would be worse than ending. */
 		__builtin_trap();

@@ -44,14 +44,37 @@ static bool happened(uint64_t count)
 	return count > 0 && count != CGROUP_UNKNOWN;
 }
 
+/* Memory or process numbers of the machine, or of the service, ran out: the sandbox was within its limits. */
+static bool decide_above(const struct verdict_facts *f, bool is_failed, struct verdict *v)
+{
+	if (f->oom_is_above && (happened(f->oom_kills) || f->stop == STOP_MEMORY))
+		set(v, VERDICT_INTERNAL_ERROR,
+		    "memory ran out above the sandbox (the host's, or MemoryMax= of the service), which was below its "
+		    "limit of "
+		    "%" PRIu64 " bytes",
+		    f->memory_limit_bytes);
+	else if (f->forks_above && happened(f->pids_max_hits) && is_failed)
+		set(v, VERDICT_INTERNAL_ERROR,
+		    "a new process was refused above the sandbox (TasksMax= of the service or its slice), which was "
+		    "below its "
+		    "limit of %" PRIu64,
+		    f->pids_limit);
+	else
+		return false;
+	return true;
+}
+
 /* It never ran: a missing program or directory is the caller's mistake, everything else is ours. */
 static void decide_refused(const struct verdict_facts *f, struct verdict *v)
 {
 	const char *stage = agent_stage_name(f->refused_stage), *why = strerror(f->refused_code);
 
-	if (happened(f->oom_kills)) {
+	if (happened(f->oom_kills) || (f->refused_code == ENOMEM && f->memory_is_full)) {
 		set(v, VERDICT_MEMORY_LIMIT, "out of memory while starting (limit %" PRIu64 " bytes)",
 		    f->memory_limit_bytes);
+	} else if (f->refused_stage == AGENT_STAGE_FORK && f->refused_code == EAGAIN && happened(f->pids_max_hits)) {
+		set(v, VERDICT_PROCESS_LIMIT, "no room for a process while starting (limit %" PRIu64 ")",
+		    f->pids_limit);
 	} else if (f->refused_stage == AGENT_STAGE_EXEC || f->refused_stage == AGENT_STAGE_CWD) {
 		v->exit_code = f->refused_code == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 		set(v, VERDICT_RUNTIME_ERROR, "%s: %s", stage, why);
@@ -64,13 +87,15 @@ static void decide_refused(const struct verdict_facts *f, struct verdict *v)
 static bool decide_limits(const struct verdict_facts *f, bool is_failed, struct verdict *v)
 {
 	if (happened(f->oom_kills) || f->stop == STOP_MEMORY) {
-		set(v, VERDICT_MEMORY_LIMIT, "the kernel killed for memory at the limit of %" PRIu64 " bytes",
+		set(v, VERDICT_MEMORY_LIMIT,
+		    "the kernel ended it because it reached its memory limit of %" PRIu64 " bytes",
 		    f->memory_limit_bytes);
 	} else if (f->stop == STOP_OUTPUT) {
 		set(v, VERDICT_OUTPUT_LIMIT, "more than %" PRIu64 " bytes of output", f->output_limit_bytes);
-	} else if (f->stop == STOP_PROCESSES || (happened(f->pids_max_hits) && is_failed)) {
-		set(v, VERDICT_PROCESS_LIMIT, "a new process or thread was refused at the limit of %" PRIu64,
-		    f->pids_limit);
+	} else if (happened(f->pids_max_hits) && is_failed) {
+		/* EAGAIN is the program's to deal with, fork(2): it is the limit's doing only where it did not end well */
+		set(v, VERDICT_PROCESS_LIMIT,
+		    "a new process or thread was refused because it reached its limit of %" PRIu64, f->pids_limit);
 	} else if (f->stop == STOP_CPU) {
 		set(v, VERDICT_TIME_LIMIT, "cpu time over %" PRIu64 " ms", f->cpu_limit_ns / NS_PER_MS);
 	} else if (f->stop == STOP_WALL) {
@@ -81,22 +106,23 @@ static bool decide_limits(const struct verdict_facts *f, bool is_failed, struct 
 	return true;
 }
 
+/*
+ * A signal proves nothing by itself: a program can send it to itself. SIGXCPU is never ours, as nobody has RLIMIT_CPU;
+ * SIGXFSZ is the kernel's word only where there is a limit for it to speak of.
+ */
 static void decide_signal(const struct verdict_facts *f, struct verdict *v)
 {
 	switch (v->signal) {
 	case SIGSYS:
 		set(v, VERDICT_POLICY_VIOLATION, "the system call policy killed it");
 		break;
-	case SIGXCPU:
-		set(v, VERDICT_TIME_LIMIT, "cpu time over its resource limit");
-		break;
-	case SIGXFSZ:
-		set(v, VERDICT_DISK_LIMIT, "a file grew over its resource limit");
-		break;
 	default:
 		/* a mapped page that found no block is SIGBUS, mmap(2) */
 		if (f->disk_is_full && v->signal == SIGBUS)
 			set(v, VERDICT_DISK_LIMIT, "the disk is full");
+		else if (f->file_limit_bytes && v->signal == SIGXFSZ)
+			set(v, VERDICT_DISK_LIMIT, "a file grew over the limit of %" PRIu64 " bytes",
+			    f->file_limit_bytes);
 		else
 			set(v, VERDICT_SIGNALED, "ended by SIG%s",
 			    sigabbrev_np(v->signal) ? sigabbrev_np(v->signal) : "?");
@@ -117,6 +143,8 @@ void verdict_decide(const struct verdict_facts *f, struct verdict *ret)
 		set(&v, VERDICT_INTERNAL_ERROR, "the sandbox broke its protocol or could not be watched");
 	else if (f->stop == STOP_CANCEL)
 		set(&v, VERDICT_CANCELLED, "cancelled");
+	else if (decide_above(f, is_failed, &v))
+		;
 	else if (f->is_refused)
 		decide_refused(f, &v);
 	else if (decide_limits(f, is_failed, &v))

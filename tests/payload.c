@@ -11,8 +11,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
+#include <linux/filter.h>
 #include <linux/keyctl.h>
+#include <linux/rtnetlink.h>
 #include <mqueue.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -307,13 +310,12 @@ static int v_fork(char **a)
 	return 0;
 }
 
-/* forks until refused, then says how many and ends well: only pids.max speaks */
+/* forks until refused, says how many, and ends: `fork-count [MS [STATUS]]`, MS later and with that status */
 static int v_fork_count(char **a)
 {
 	int n = 0;
 	pid_t p;
 
-	(void)a;
 	while ((p = fork()) > 0)
 		n++;
 	if (p == 0) {
@@ -321,7 +323,9 @@ static int v_fork_count(char **a)
 		_exit(0);
 	}
 	printf("forked %d then %s\n", n, strerrorname_np(errno));
-	return 0;
+	if (a[0])
+		(void)usleep((useconds_t)atoi(a[0]) * 1000);
+	return a[0] && a[1] ? atoi(a[1]) : 0;
 }
 
 static int v_fds_bomb(char **a)
@@ -509,9 +513,20 @@ static int v_open_fds(char **a)
 
 static int v_status(char **a)
 {
-	static const char *const keys[] = { "Uid:",   "Gid:",   "Groups:",     "NoNewPrivs:", "Seccomp:", "CapInh:",
-					    "CapPrm:", "CapEff:", "CapBnd:",     "CapAmb:",     "SigIgn:",  "SigBlk:",
-					    "Speculation_Store_Bypass:", "SpeculationIndirectBranch:" };
+	static const char *const keys[] = { "Uid:",
+					    "Gid:",
+					    "Groups:",
+					    "NoNewPrivs:",
+					    "Seccomp:",
+					    "CapInh:",
+					    "CapPrm:",
+					    "CapEff:",
+					    "CapBnd:",
+					    "CapAmb:",
+					    "SigIgn:",
+					    "SigBlk:",
+					    "Speculation_Store_Bypass:",
+					    "SpeculationIndirectBranch:" };
 	FILE *f = fopen("/proc/self/status", "re");
 	char line[512];
 
@@ -564,13 +579,13 @@ static int v_stat(char **a)
 			printf("stat: %s\n", strerrorname_np(errno));
 		else
 			printf("%s mode %o uid %u gid %u rdev %u:%u size %lld\n",
-			       S_ISREG(st.st_mode)  ? "file" :
-			       S_ISDIR(st.st_mode)  ? "dir" :
-			       S_ISLNK(st.st_mode)  ? "link" :
-			       S_ISCHR(st.st_mode)  ? "char" :
-			       S_ISBLK(st.st_mode)  ? "block" :
-			       S_ISFIFO(st.st_mode) ? "fifo" :
-						      "socket",
+			       S_ISREG(st.st_mode)    ? "file"
+			       : S_ISDIR(st.st_mode)  ? "dir"
+			       : S_ISLNK(st.st_mode)  ? "link"
+			       : S_ISCHR(st.st_mode)  ? "char"
+			       : S_ISBLK(st.st_mode)  ? "block"
+			       : S_ISFIFO(st.st_mode) ? "fifo"
+						      : "socket",
 			       st.st_mode & 07777, st.st_uid, st.st_gid, major(st.st_rdev), minor(st.st_rdev),
 			       (long long)st.st_size);
 	}
@@ -589,6 +604,66 @@ static int v_count(char **a)
 		n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
 	printf("%d entries\n", n);
 	return closedir(d);
+}
+
+/* One line for each file below a directory that can be read: path, size and a hash of what it says now (FNV-1a). */
+static void walk_file(const char *path)
+{
+	char buffer[4096];
+	uint64_t hash = 0xcbf29ce484222325u;
+	size_t size = 0;
+	ssize_t n;
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY);
+
+	if (fd < 0)
+		return;
+	while (size < 1 << 20 && (n = read(fd, buffer, sizeof(buffer))) > 0) {
+		for (ssize_t i = 0; i < n; i++)
+			hash = (hash ^ (unsigned char)buffer[i]) * 0x100000001b3u;
+		size += (size_t)n;
+	}
+	close(fd);
+	if (size > 0)
+		printf("%s %zu %016" PRIx64 "\n", path, size, hash);
+}
+
+/* Without processes: names of digits are left out. */
+static void walk_dir(const char *path)
+{
+	DIR *d = opendir(path);
+	struct dirent *e;
+	char below[PATH_MAX];
+
+	while (d && (e = readdir(d))) {
+		if (e->d_name[0] == '.' || (e->d_name[0] >= '0' && e->d_name[0] <= '9'))
+			continue;
+		(void)snprintf(below, sizeof(below), "%s/%s", path, e->d_name);
+		if (e->d_type == DT_DIR)
+			walk_dir(below);
+		else if (e->d_type == DT_REG)
+			walk_file(below);
+	}
+	if (d)
+		closedir(d);
+}
+
+static int v_walk(char **a)
+{
+	for (; *a; a++)
+		walk_dir(*a);
+	return 0;
+}
+
+/* look, wait for a line, look again: what has moved? */
+static int v_walk_twice(char **a)
+{
+	char line[64];
+
+	v_walk(a);
+	puts("looked");
+	if (!fgets(line, sizeof(line), stdin))
+		return 1;
+	return v_walk(a);
 }
 
 /* what the kernel allows to be known of mitigations, then an attempt to loosen each */
@@ -614,7 +689,10 @@ static int v_speculation(char **a)
 
 /* ---- any system call: `call NAME|NUMBER ARGUMENT...`; an argument is a number, `buf` (zeros), or a string ---- */
 
-#define CALL(name) { #name, SYS_##name }
+#define CALL(name)                                                                                                     \
+	{                                                                                                              \
+#name, SYS_##name                                                                                      \
+	}
 
 /* clang-format off */
 static const struct {
@@ -709,8 +787,8 @@ static int v_far32(char **a)
 		uint32_t offset;
 		uint16_t segment;
 	} __attribute__((packed)) target = { 0, 0x23 };
-	unsigned char *p = mmap(NULL, 65536, PROT_READ | PROT_WRITE | PROT_EXEC,
-				MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	unsigned char *p =
+		mmap(NULL, 65536, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
 	long r = 0;
 
 	(void)a;
@@ -863,10 +941,10 @@ static int v_grab(char **a)
 				continue;
 			if (readlink(path, link, sizeof(link) - 1) > 0 && !strstr(link, "payload")) {
 				printf("opened %s\n", link);
-				printf("lock: %s\n", flock(fd, LOCK_EX | LOCK_NB) < 0 ? strerrorname_np(errno) : "DONE");
-				printf("xattr: %s\n", fsetxattr(fd, "user.cubit", "x", 1, 0) < 0 ?
-							      strerrorname_np(errno) :
-							      "DONE");
+				printf("lock: %s\n",
+				       flock(fd, LOCK_EX | LOCK_NB) < 0 ? strerrorname_np(errno) : "DONE");
+				printf("xattr: %s\n",
+				       fsetxattr(fd, "user.cubit", "x", 1, 0) < 0 ? strerrorname_np(errno) : "DONE");
 				snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 				printf("write: %s\n", open(path, O_RDWR) < 0 ? strerrorname_np(errno) : "DONE");
 				return 1;
@@ -937,7 +1015,8 @@ static int v_udp_hog(char **a)
 	(void)a;
 	for (int s; (s = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0)) >= 0; n++) {
 		v4.sin_port = 0;
-		if (bind(s, (struct sockaddr *)&v4, sizeof(v4)) < 0 || getsockname(s, (struct sockaddr *)&v4, &size) < 0)
+		if (bind(s, (struct sockaddr *)&v4, sizeof(v4)) < 0 ||
+		    getsockname(s, (struct sockaddr *)&v4, &size) < 0)
 			break;
 		for (int i = 0; i < 16; i++) /* more than a receive buffer takes */
 			if (sendto(out, zeros, 16384, 0, (struct sockaddr *)&v4, sizeof(v4)) > 0)
@@ -945,6 +1024,106 @@ static int v_udp_hog(char **a)
 	}
 	printf("sent %ld\n", bytes);
 	return until_refused("sockets", n);
+}
+
+static int v_tcp_hog(char **a)
+{
+	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t size = sizeof(v4);
+	int l = socket(AF_INET, SOCK_STREAM, 0);
+	long n = 0;
+
+	(void)a;
+	if (bind(l, (struct sockaddr *)&v4, size) < 0 || listen(l, 128) < 0 ||
+	    getsockname(l, (struct sockaddr *)&v4, &size) < 0)
+		return until_refused("connections", -1);
+	for (int s; (s = socket(AF_INET, SOCK_STREAM, 0)) >= 0; n++) {
+		if (connect(s, (struct sockaddr *)&v4, size) < 0 || accept(l, NULL, NULL) < 0)
+			break;
+		(void)fcntl(s, F_SETFL, O_NONBLOCK);
+		while (write(s, zeros, sizeof(zeros)) > 0) {
+		}
+	}
+	return until_refused("connections", n);
+}
+
+/* N processes that do the same: what is bounded by open files is so for each of them. */
+static int v_crowd(char **a)
+{
+	for (int n = atoi(a[0]); n > 0; n--) {
+		pid_t p = fork();
+
+		if (p == 0)
+			exit(run_verb(a + 1));
+		if (p < 0)
+			break;
+	}
+	sleep(1000);
+	return 0;
+}
+
+/* Answers about lo that nobody reads. */
+static int v_netlink_hog(char **a)
+{
+	struct {
+		struct nlmsghdr h;
+		struct ifinfomsg i;
+	} ask = { { sizeof(ask), RTM_GETLINK, NLM_F_REQUEST, 1, 0 }, { .ifi_family = AF_UNSPEC, .ifi_index = 1 } };
+	long n = 0;
+
+	(void)a;
+	for (int s; (s = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)) >= 0; n++)
+		for (int i = 0; i < 200; i++)
+			(void)send(s, &ask, sizeof(ask), MSG_DONTWAIT);
+	return until_refused("netlink sockets", n);
+}
+
+enum { FILTER_STEPS = 4000 };
+
+static struct sock_fprog *long_filter(void)
+{
+	static struct sock_filter steps[FILTER_STEPS];
+	static struct sock_fprog program = { FILTER_STEPS, steps };
+
+	for (int i = 0; i < FILTER_STEPS - 1; i++)
+		steps[i] = (struct sock_filter)BPF_STMT(BPF_ALU | BPF_MUL | BPF_K, 0x12345678);
+	steps[FILTER_STEPS - 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 0x7fff0000 /* SECCOMP_RET_ALLOW */);
+	return &program;
+}
+
+/* Kernel text, one way: packet filters. */
+static int v_filter_hog(char **a)
+{
+	struct sock_fprog *program = long_filter();
+	long n = 0;
+
+	(void)a;
+	for (int s; (s = socket(AF_INET, SOCK_DGRAM, 0)) >= 0; n++)
+		if (setsockopt(s, SOL_SOCKET, SO_ATTACH_FILTER, program, sizeof(*program)) < 0)
+			break;
+	return until_refused("filters", n);
+}
+
+/* ... and another: system call filters, which pile up. */
+static int v_seccomp_hog(char **a)
+{
+	struct sock_fprog *program = long_filter();
+	long n = 0;
+
+	while (a[0] ? prctl(PR_SET_SECCOMP, 2, program, 0, 0) == 0 : syscall(SYS_seccomp, 1, 0, program) == 0)
+		n++;
+	return until_refused("filters", n);
+}
+
+static int v_aio_hog(char **a)
+{
+	long n = 0;
+	unsigned long context = 0;
+
+	(void)a;
+	for (; syscall(SYS_io_setup, 1024, &context) == 0; n++)
+		context = 0;
+	return until_refused("contexts", n);
 }
 
 static int v_mqueue_hog(char **a)
@@ -1321,6 +1500,7 @@ static struct held hold(void)
 		.fifo = open("/shared/fifo", O_RDONLY | O_NONBLOCK),
 		.accessed = access_time("/shared/file"),
 	};
+	struct stat input;
 
 	for (size_t i = 0; i < LOCKABLE; i++)
 		hold_locks(open(lockable[i].path, O_RDONLY));
@@ -1330,7 +1510,9 @@ static struct held hold(void)
 	(void)fcntl(open("/shared", O_RDONLY), F_NOTIFY, 0x1 /* DN_ACCESS */ | 0x80000000UL /* DN_MULTISHOT */);
 	(void)inotify_add_watch(h.watch, "/shared/file", IN_ALL_EVENTS);
 	(void)inotify_add_watch(h.watch, "/shared", IN_ALL_EVENTS);
-	(void)inotify_add_watch(h.watch, "/proc/self/fd/0", IN_ALL_EVENTS);
+	/* a device might be another's as well; a pipe is ours and the host's, which speaks to us through it */
+	if (fstat(0, &input) == 0 && !S_ISFIFO(input.st_mode))
+		(void)inotify_add_watch(h.watch, "/proc/self/fd/0", IN_ALL_EVENTS);
 	close(open("/dev/shm/channel", O_WRONLY | O_CREAT, 0666));
 	close(open("/tmp/channel", O_WRONLY | O_CREAT, 0666));
 	close(open("/work/channel", O_WRONLY | O_CREAT, 0666));
@@ -1410,8 +1592,9 @@ static int v_probe(char **a)
 	if (fd >= 0)
 		(void)!write(fd, "x", 1);
 	channel("writer at a fifo of a layer", fd >= 0);
-	printf("page of a layer's file dropped by another: %s\n",
-	       is_cached("/shared/mine") == 0 ? "SHARED" : is_cached("/shared/mine") > 0 ? "own" : "refused");
+	printf("page of a layer's file dropped by another: %s\n", is_cached("/shared/mine") == 0  ? "SHARED"
+								  : is_cached("/shared/mine") > 0 ? "own"
+												  : "refused");
 	return 0;
 }
 
@@ -1436,7 +1619,8 @@ static int v_scribble(char **a)
 	char path[64];
 	char *m;
 
-	(void)verdict("shared writable map", (m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) == MAP_FAILED ? -1 : 0);
+	(void)verdict("shared writable map",
+		      (m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) == MAP_FAILED ? -1 : 0);
 	m = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
 	(void)verdict("map made writable", m == MAP_FAILED ? -1 : mprotect(m, 4096, PROT_READ | PROT_WRITE));
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
@@ -1543,6 +1727,8 @@ static const struct {
 	{ "namespaces", v_namespaces },
 	{ "stat", v_stat },
 	{ "count", v_count },
+	{ "walk", v_walk },
+	{ "walk-twice", v_walk_twice },
 	{ "speculation", v_speculation },
 	{ "call", v_call },
 #ifdef __x86_64__
@@ -1559,6 +1745,12 @@ static const struct {
 	{ "pipe-hog", v_pipe_hog },
 	{ "unix-hog", v_unix_hog },
 	{ "udp-hog", v_udp_hog },
+	{ "tcp-hog", v_tcp_hog },
+	{ "netlink-hog", v_netlink_hog },
+	{ "filter-hog", v_filter_hog },
+	{ "seccomp-hog", v_seccomp_hog },
+	{ "aio-hog", v_aio_hog },
+	{ "crowd", v_crowd },
 	{ "mqueue-hog", v_mqueue_hog },
 	{ "sysv-hog", v_sysv_hog },
 	{ "pty-hog", v_pty_hog },

@@ -8,13 +8,7 @@
 #include "runtime/base/buf.h"
 #include "runtime/base/error.h"
 
-enum {
-	OPEN_FILES = 256,
-	STACK_BYTES = 8 << 20,
-	LOCKED_BYTES = 64 << 10,
-	SIGNALS = 256,
-	QUEUE_BYTES = 128 << 10, /* one queue of the default size */
-};
+enum { OPEN_FILES = 256 };
 
 size_t process_rlimits(const struct process_limits *l, struct process_rlimit ret[AGENT_RLIMITS_MAX])
 {
@@ -23,11 +17,11 @@ size_t process_rlimits(const struct process_limits *l, struct process_rlimit ret
 		uint64_t value;
 	} rows[] = {
 		{ RLIMIT_NOFILE, l->open_files ? l->open_files : OPEN_FILES },
-		{ RLIMIT_STACK, l->stack_bytes ? l->stack_bytes : STACK_BYTES },
+		{ RLIMIT_STACK, l->stack_bytes ? l->stack_bytes : PROCESS_STACK_BYTES },
 		{ RLIMIT_FSIZE, l->file_bytes ? l->file_bytes : RLIM_INFINITY },
-		{ RLIMIT_MEMLOCK, LOCKED_BYTES },
-		{ RLIMIT_SIGPENDING, SIGNALS },
-		{ RLIMIT_MSGQUEUE, QUEUE_BYTES },
+		{ RLIMIT_MEMLOCK, PROCESS_LOCKED_BYTES },
+		{ RLIMIT_SIGPENDING, PROCESS_SIGNALS },
+		{ RLIMIT_MSGQUEUE, PROCESS_QUEUE_BYTES },
 	};
 	size_t n = sizeof(rows) / sizeof(rows[0]);
 
@@ -64,6 +58,7 @@ int agent_start(int sock, uint32_t seq, const struct process_spec *spec, struct 
 		.uid = spec->uid,
 		.gid = spec->gid,
 		.stdio = spec->stdio,
+		.filter = spec->filter,
 		.cols = spec->cols,
 		.rows = spec->rows,
 		.umask = spec->umask,
@@ -90,7 +85,37 @@ int agent_request(int sock, enum agent_message type, uint32_t seq, const void *m
 	struct frame_writer w;
 	int r = agent_encode(&w, memory, sizeof(memory), type, seq, message, err);
 
-	return r < 0 ? r : frame_send(sock, &w, NULL, 0, MSG_DONTWAIT, err);
+	return r < 0 ? r : agent_send(sock, &w, NULL, 0, err);
+}
+
+int agent_last_words(int sock, struct error *err)
+{
+	static struct agent_event e; /* one thread; too large for a stack */
+	ssize_t n = 0;
+	int r = -1;
+
+	/* a reset comes first when it closed with requests unread, unix(7) */
+	for (int tries = 0; tries < 2 && n <= 0; tries++) {
+		e.n_fds = FD_PASS_MAX;
+		n = frame_recv(sock, e.data, sizeof(e.data), e.fds, &e.n_fds, MSG_DONTWAIT | MSG_PEEK, NULL);
+	}
+	if (n <= 0)
+		e.n_fds = 0;
+	else
+		r = agent_decode(e.data, (size_t)n, &e.header, &e.any, NULL);
+	agent_event_done(&e);
+	return r == 0 && e.header.type == AGENT_FAILED ? agent_failure(&e.any.failed, err) : 0;
+}
+
+int agent_send(int sock, struct frame_writer *w, const int *fds, size_t n_fds, struct error *err)
+{
+	int r = frame_send(sock, w, fds, n_fds, MSG_DONTWAIT, err), said;
+
+	if (r != -EPIPE && r != -ECONNRESET)
+		return r;
+	said = agent_last_words(sock, err);
+	return said < 0 ? said
+			: error_set(err, EPIPE, "pid 1 of the sandbox has ended (was it killed, or out of memory?)");
 }
 
 int agent_receive(int sock, struct agent_event *ret, int flags, struct error *err)

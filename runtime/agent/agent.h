@@ -25,6 +25,7 @@ struct process_spec {
 	const char *cwd;         /* inside; NULL: "/" */
 	uint32_t uid, gid;       /* PROCESS_DEFAULT_ID: the sandbox's */
 	enum agent_stdio stdio;
+	enum agent_filter filter;
 	uint16_t cols, rows; /* for AGENT_STDIO_PTY */
 	uint32_t umask;
 	const struct process_rlimit *rlimits;
@@ -33,7 +34,7 @@ struct process_spec {
 
 #define PROCESS_DEFAULT_ID UINT32_MAX
 
-/* Resource limits of one process as a job has them; 0 is the default of DESIGN §3, or none for file_bytes. */
+/* Resource limits of one process as a job has them; 0 is the value named beside each; of file_bytes: no limit. */
 struct process_limits {
 	uint64_t open_files;  /* RLIMIT_NOFILE; 256 */
 	uint64_t stack_bytes; /* RLIMIT_STACK; 8 MiB */
@@ -45,6 +46,12 @@ struct process_limits {
  * all sandboxes of a supervisor together (locked memory, queued signals, message queues), so that one cannot take
  * them from the others. Core dumps are off in any case. Returns how many.
  */
+enum {
+	PROCESS_STACK_BYTES = 8 << 20,
+	PROCESS_LOCKED_BYTES = 64 << 10,
+	PROCESS_SIGNALS = 256,
+	PROCESS_QUEUE_BYTES = 128 << 10, /* one queue of the default size */
+};
 size_t process_rlimits(const struct process_limits *limits, struct process_rlimit ret[AGENT_RLIMITS_MAX]);
 
 /*
@@ -55,6 +62,18 @@ int agent_start(int sock, uint32_t seq, const struct process_spec *spec, struct 
 
 /* The other requests: message is the struct of type, or NULL where it has none. */
 int agent_request(int sock, enum agent_message type, uint32_t seq, const void *message, struct error *err);
+
+/*
+ * Send what is encoded, without waiting. Where the agent is gone, err says why it went, as far as it told us, not that a
+ * pipe is broken. Returns 0 or -errno: the agent's own, or -EPIPE, -EAGAIN.
+ */
+int agent_send(int sock, struct frame_writer *w, const int *fds, size_t n_fds, struct error *err);
+
+/*
+ * If the next thing in the socket is the agent's report of its failure, that, in err: returns -errno. Otherwise 0, err
+ * untouched. It is only looked at: whoever reads the socket sees it, too.
+ */
+int agent_last_words(int sock, struct error *err);
 
 /* Largest first: one of these is fine as static or heap memory, not on a small stack. */
 struct agent_event {

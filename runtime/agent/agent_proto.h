@@ -9,7 +9,7 @@
  *   host -> agent                                  agent -> host
  *   ------------------------------------------------------------------------------------------------------------
  *   SETUP    once; build the sandbox               READY    self-report, or FAILED with the stage and the object
- *            fds: root mount, dev mount
+ *            fds: root mount, dev mount, proc files
  *   START    start a process                       STARTED  fds: stdin, stdout, stderr; or the PTY master; or
  *                                                           REFUSED with the stage
  *                                                  EXITED   wait status and usage, once a process
@@ -28,17 +28,20 @@
  *
  * `seq` of an answer is that of the request; of EXITED and of re-sent STARTED it is the process's START. A process is
  * named by that number ("proc") for ever.
+ *
+ * Runs in: front, monitor, cubit-sandbox, and cubit-init inside. Pure; no allocation.
  */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/base/field_table.h"
 #include "runtime/base/frame.h"
 
 struct error;
 
-enum { AGENT_VERSION = 1 };
+enum { AGENT_VERSION = 2 };
 
 enum agent_message {
 	AGENT_SETUP = 1,
@@ -64,22 +67,20 @@ enum agent_message {
 	AGENT_MESSAGES,
 };
 
-/* Borrowed bytes: of the caller when encoding, of the receive buffer when decoding. */
-struct span {
-	const void *data;
-	size_t size;
-};
-
 /* What pid 1 has to build. Order of work and reasons: runtime/init/setup.c. */
 struct agent_setup {
-	uint32_t flags;          /* AGENT_SETUP_* */
-	uint64_t caps;           /* capabilities (bits, capabilities(7)) that processes may keep: 0 for jobs */
-	uint64_t shm_bytes;      /* size of /dev/shm */
-	uint32_t uid, gid;       /* identity of processes that do not ask for another; 1000 */
-	uint32_t fault_stage;    /* tests: fail with ENOTRECOVERABLE at this stage; 0 is none */
+	uint32_t flags;       /* AGENT_SETUP_* */
+	uint64_t caps;        /* capabilities (bits, capabilities(7)) that processes may keep: 0 for jobs */
+	uint64_t shm_bytes;   /* size of /dev/shm */
+	uint32_t uid, gid;    /* identity of processes that do not ask for another; 1000 */
+	uint32_t ptys;        /* terminals that there may be at once */
+	uint32_t fault_stage; /* tests: fail with ENOTRECOVERABLE at this stage; 0 is none */
 	char hostname[65];
-	struct span filter;      /* struct sock_filter[]; every process gets it, there is no way to ask for none */
+	struct span filter;         /* struct sock_filter[]; every process gets it, there is no way to ask for none */
+	struct span compile_filter; /* the same, for those that ask for it instead; empty: there is no other */
 };
+
+enum agent_filter { AGENT_FILTER_RUN = 0, AGENT_FILTER_COMPILE = 1, AGENT_FILTERS };
 
 enum {
 	AGENT_SETUP_OWN_NET = 1,     /* the network namespace is new: bring lo up */
@@ -100,11 +101,12 @@ enum agent_stdio { AGENT_STDIO_PIPES = 0, AGENT_STDIO_PTY = 1, AGENT_STDIO_NO_ST
 enum { AGENT_RLIMITS_MAX = 16 };
 
 struct agent_start {
-	struct span argv; /* NUL-terminated strings, one after the other; at least one */
-	struct span env;  /* the same; the whole environment, nothing is inherited */
-	char cwd[4096];   /* "" is / */
+	struct span argv;  /* NUL-terminated strings, one after the other; at least one */
+	struct span env;   /* the same; the whole environment, nothing is inherited */
+	char cwd[4096];    /* "" is / */
 	uint32_t uid, gid; /* UINT32_MAX: the sandbox's default. 0 only with AGENT_SETUP_ROOT */
-	uint32_t stdio;   /* enum agent_stdio */
+	uint32_t stdio;    /* enum agent_stdio */
+	uint32_t filter;   /* enum agent_filter */
 	uint16_t cols, rows;
 	uint32_t umask;
 	struct span rlimits; /* struct agent_rlimit[], packed little-endian: u32 resource, u64 soft, u64 hard */
@@ -155,12 +157,12 @@ struct agent_connect {
  */
 struct agent_ready {
 	uint32_t is_probe;
-	uint32_t seccomp;       /* the "Seccomp:" of a probe process started like any payload: 2 */
-	uint32_t no_new_privs;  /* its "NoNewPrivs:" */
+	uint32_t seccomp;                   /* the "Seccomp:" of a probe process started like any payload: 2 */
+	uint32_t no_new_privs;              /* its "NoNewPrivs:" */
 	uint64_t cap_eff, cap_prm, cap_bnd; /* its "CapEff:" ... */
-	uint32_t uid, gid;      /* its real ids inside */
-	char uid_map[256];      /* /proc/self/uid_map */
-	char speculation[256];  /* its "Speculation_Store_Bypass:" and indirect branch lines */
+	uint32_t uid, gid;                  /* its real ids inside */
+	char uid_map[256];                  /* /proc/self/uid_map */
+	char speculation[256];              /* its "Speculation_Store_Bypass:" and indirect branch lines */
 };
 
 struct agent_failed {
@@ -179,6 +181,10 @@ struct agent_exited {
 	uint64_t at_ns;
 	uint64_t user_ns, system_ns;
 	uint64_t max_rss_bytes;
+	uint64_t
+		agent_ns; /* cpu time that pid 1 itself used from the START to this end: it is in the group's counters */
+	uint32_t
+		tasks_made; /* processes and threads made inside since the START, the program itself among them; 0: unknown */
 };
 
 struct agent_file_done {
@@ -197,6 +203,7 @@ struct agent_connected {
 /* SETUP and START happen in stages; each has a name for messages. The order is the order of work. */
 #define AGENT_STAGES(X)                                                                                                \
 	X(NONE, "nothing")                                                                                             \
+	X(SHED, "shed what the process that made it had")                                                              \
 	X(JOIN_CGROUP, "join the control groups")                                                                      \
 	X(KEEP_CAPS, "keep capabilities over exec")                                                                    \
 	X(EXEC_INIT, "execute cubit-init")                                                                             \

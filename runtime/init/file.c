@@ -356,11 +356,9 @@ static int file_remove(struct call *c)
 void file_call(struct init *in, uint32_t seq, const struct agent_file *file)
 {
 	static int (*const ops[AGENT_FILE_OPS])(struct call *) = {
-		[AGENT_FILE_READ] = file_read,	   [AGENT_FILE_WRITE] = file_write,
-		[AGENT_FILE_LIST] = file_list,	   [AGENT_FILE_WALK] = file_list,
-		[AGENT_FILE_STAT] = file_stat,	   [AGENT_FILE_MKDIR] = file_mkdir,
-		[AGENT_FILE_RENAME] = file_rename, [AGENT_FILE_REMOVE] = file_remove,
-		[AGENT_FILE_CHMOD] = file_chmod,
+		[AGENT_FILE_READ] = file_read,     [AGENT_FILE_WRITE] = file_write,   [AGENT_FILE_LIST] = file_list,
+		[AGENT_FILE_WALK] = file_list,     [AGENT_FILE_STAT] = file_stat,     [AGENT_FILE_MKDIR] = file_mkdir,
+		[AGENT_FILE_RENAME] = file_rename, [AGENT_FILE_REMOVE] = file_remove, [AGENT_FILE_CHMOD] = file_chmod,
 	};
 	struct call c = { .in = in, .seq = seq, .file = file, .pipe = -1 };
 

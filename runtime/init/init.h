@@ -13,7 +13,7 @@
 #include "runtime/agent/agent_proto.h"
 
 enum {
-	INIT_SOCKET = 3, /* the agent socket, put there before exec */
+	INIT_SOCKET = 3,        /* the agent socket, put there before exec */
 	INIT_FILTER_MAX = 4096, /* BPF_MAXINSNS */
 	INIT_PROCS_MAX = 128,
 };
@@ -40,16 +40,23 @@ struct proc {
 	pid_t pid;
 	int report_fd;        /* while STARTING: what the child says of its failure; end of file is success */
 	uint64_t deadline_ns; /* while STARTING */
-	int fds[3]; /* host ends; once RUNNING, kept only when keeps_stdio(). fds[0] alone for a PTY */
+	int fds[3];           /* host ends; once RUNNING, kept only when keeps_stdio(). fds[0] alone for a PTY */
 	bool is_pty;
+	uint32_t last_pid; /* the last one given away inside before it was made; 0: unknown */
+	uint64_t agent_ns; /* what pid 1 had used by then */
 	struct agent_started started;
 	struct agent_exited exited;
 };
 
+struct init_filter {
+	struct sock_filter code[INIT_FILTER_MAX];
+	uint16_t len; /* 0: there is none */
+};
+
 struct init {
-	struct agent_setup setup; /* filter points into `filter` */
-	struct sock_filter filter[INIT_FILTER_MAX];
-	uint16_t filter_len;
+	struct agent_setup setup; /* its filters are in `filters` */
+	struct init_filter filters[AGENT_FILTERS];
+	int loadavg_fd; /* the kernel's own /proc/loadavg, which ends with the last pid given away inside; -1: none */
 	struct proc procs[INIT_PROCS_MAX];
 	uint8_t in[FRAME_MAX_BYTES];
 	uint8_t out[FRAME_MAX_BYTES];
@@ -61,7 +68,7 @@ static inline bool keeps_stdio(const struct init *in)
 	return in->setup.flags & (AGENT_SETUP_SURVIVE | AGENT_SETUP_KEEP_STDIO);
 }
 
-/* ---- setup.c ---- */
+/* ---- reply.c ---- */
 
 /* Why something could not be done: goes out as FAILED or REFUSED. */
 struct failure {
@@ -73,11 +80,20 @@ struct failure {
 /* Record errno and the object; always returns -1. */
 int fail(struct failure *f, enum agent_stage stage, const char *object);
 
+/* Send one message; a peer that is gone ends the sandbox unless it is to survive, so there is nothing to return. */
+void reply(struct init *in, enum agent_message type, uint32_t seq, const void *message, const int *fds, size_t n_fds);
+void reply_failure(struct init *in, enum agent_message type, uint32_t seq, const struct failure *f);
+void reply_refused(struct init *in, uint32_t seq, const struct failure *f);
+
+/* ---- setup.c ---- */
+
+enum { SETUP_ROOT, SETUP_DEV, SETUP_PROC, SETUP_FDS }; /* descriptors that come with SETUP */
+
 /*
  * Build the sandbox from inside, in the order of enum agent_stage, ending unprivileged.
- * fds: root mount, dev mount; both are consumed. Returns 0 or -1 with f filled.
+ * fds: detached mounts: the root, /dev, made files of /proc (proc_files.h); all are consumed. Returns 0 or -1 with f filled.
  */
-int setup_sandbox(const struct init *in, const int fds[2], struct failure *f);
+int setup_sandbox(struct init *in, const int fds[SETUP_FDS], struct failure *f);
 
 /* ---- restrict.c ---- */
 
@@ -99,8 +115,11 @@ int restrict_agent(const struct agent_setup *setup, struct failure *f);
  */
 int restrict_identity(const struct identity *id, const char *cwd, struct failure *f);
 
-/* Install the sandbox's filter: last before exec. */
-int restrict_filter(const struct init *in, struct failure *f);
+/* Every signal does what it does by default, and none is blocked. */
+void default_signals(void);
+
+/* Install one of the sandbox's filters: last before exec. One that is not there is refused. */
+int restrict_filter(const struct init *in, uint32_t which, struct failure *f);
 
 /* ---- process.c ---- */
 
@@ -136,11 +155,7 @@ void process_report(struct init *in, uint32_t seq);
 void file_call(struct init *in, uint32_t seq, const struct agent_file *file);
 void connect_call(struct init *in, uint32_t seq, const struct agent_connect *c);
 
-/* ---- main.c ---- */
-
-/* Send one message; a peer that is gone ends the sandbox unless it is to survive, so there is nothing to return. */
-void reply(struct init *in, enum agent_message type, uint32_t seq, const void *message, const int *fds, size_t n_fds);
-void reply_refused(struct init *in, uint32_t seq, const struct failure *f);
+/* ---- helper.c ---- */
 
 /*
  * Fork a helper for a call. In the child: identity taken, returns 0. In pid 1: returns 1, or -1 after REFUSED was

@@ -37,77 +37,24 @@
 #include "runtime/base/fd.h"
 #include "runtime/init/init.h"
 
-static struct init the_init;
+static struct init the_init = { .loadavg_fd = -1 };
 
-int fail(struct failure *f, enum agent_stage stage, const char *object)
+static int take_filter(struct init_filter *to, const struct span *from)
 {
-	f->stage = stage;
-	f->code = errno;
-	(void)strncpy(f->object, object, sizeof(f->object) - 1);
-	f->object[sizeof(f->object) - 1] = '\0';
-	return -1;
-}
-
-void reply(struct init *in, enum agent_message type, uint32_t seq, const void *message, const int *fds, size_t n_fds)
-{
-	struct frame_writer w;
-
-	if (agent_encode(&w, in->out, sizeof(in->out), type, seq, message, NULL) == 0)
-		(void)frame_send(INIT_SOCKET, &w, fds, n_fds, 0, NULL); /* a peer that is gone shows as end of file */
-}
-
-static void reply_failure(struct init *in, enum agent_message type, uint32_t seq, const struct failure *f)
-{
-	struct agent_failed m = { .stage = f->stage, .code = (uint32_t)f->code };
-
-	memcpy(m.object, f->object, sizeof(m.object));
-	reply(in, type, seq, &m, NULL, 0);
-}
-
-void reply_refused(struct init *in, uint32_t seq, const struct failure *f)
-{
-	reply_failure(in, AGENT_REFUSED, seq, f);
-}
-
-int helper_fork(struct init *in, uint32_t seq, uint32_t uid, uint32_t gid)
-{
-	struct failure f = { .stage = AGENT_STAGE_NONE };
-	struct identity id;
-	struct proc *p;
-	pid_t pid;
-
-	if (identity_resolve(in, uid, gid, &id) < 0) {
-		(void)fail(&f, AGENT_STAGE_CREDENTIALS, "uid or gid 0");
-		reply_refused(in, seq, &f);
+	if (from->size % sizeof(struct sock_filter) != 0 || from->size > sizeof(to->code))
 		return -1;
-	}
-	p = proc_new(in, PROC_HELPER, seq);
-	pid = p ? fork() : -1;
-	if (pid == 0) {
-		if (restrict_identity(&id, "/", &f) < 0) {
-			reply_refused(in, seq, &f);
-			_exit(1);
-		}
-		return 0;
-	}
-	if (pid < 0) {
-		(void)fail(&f, AGENT_STAGE_FORK, "helper");
-		if (p)
-			proc_release(p);
-		reply_refused(in, seq, &f);
-		return -1;
-	}
-	p->pid = pid;
-	p->state = PROC_RUNNING;
-	return 1;
+	to->len = (uint16_t)(from->size / sizeof(struct sock_filter));
+	if (from->size)
+		memcpy(to->code, from->data, from->size);
+	return 0;
 }
 
-/* Receive the first message: it must be SETUP with the two mounts. */
-static int receive_setup(struct init *in, int fds[2], struct failure *f)
+/* Receive the first message: it must be SETUP with its mounts. */
+static int receive_setup(struct init *in, int fds[SETUP_FDS], struct failure *f)
 {
 	struct frame_header h;
 	static union agent_any m;
-	size_t n_fds = 2;
+	size_t n_fds = SETUP_FDS;
 	ssize_t n = frame_recv(INIT_SOCKET, in->in, sizeof(in->in), fds, &n_fds, 0, NULL);
 
 	if (n <= 0) {
@@ -115,12 +62,11 @@ static int receive_setup(struct init *in, int fds[2], struct failure *f)
 		return fail(f, AGENT_STAGE_RECEIVE, "SETUP");
 	}
 	errno = EPROTO;
-	if (agent_decode(in->in, (size_t)n, &h, &m, NULL) < 0 || h.type != AGENT_SETUP || n_fds != 2 ||
-	    m.setup.filter.size % sizeof(struct sock_filter) != 0 || m.setup.filter.size > sizeof(in->filter))
+	if (agent_decode(in->in, (size_t)n, &h, &m, NULL) < 0 || h.type != AGENT_SETUP || n_fds != SETUP_FDS ||
+	    take_filter(&in->filters[AGENT_FILTER_RUN], &m.setup.filter) < 0 ||
+	    take_filter(&in->filters[AGENT_FILTER_COMPILE], &m.setup.compile_filter) < 0)
 		return fail(f, AGENT_STAGE_RECEIVE, "SETUP");
 	in->setup = m.setup;
-	in->filter_len = (uint16_t)(m.setup.filter.size / sizeof(struct sock_filter));
-	memcpy(in->filter, m.setup.filter.data, m.setup.filter.size);
 	return 0;
 }
 
@@ -264,13 +210,14 @@ int main(void)
 {
 	struct init *in = &the_init;
 	struct failure f = { .stage = AGENT_STAGE_NONE };
-	int fds[2] = { -1, -1 }, signal_fd;
+	int fds[SETUP_FDS] = { -1, -1, -1 }, signal_fd;
 	sigset_t set;
 
 	/* executed by descriptor, ps would show its number */
 	(void)prctl(PR_SET_NAME, "cubit-init", 0, 0, 0);
 	/* Until the sandbox is closed nobody may look into this process. */
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	default_signals(); /* whoever started the supervisor may have ignored SIGCHLD: no end would be seen */
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGCHLD);
 	(void)sigprocmask(SIG_SETMASK, &set, NULL);

@@ -19,13 +19,50 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/init/init.h"
 
-enum { ARGS_MAX = 4096, STATUS_BYTES = 8192 };
+enum { ARGS_MAX = 4096, STATUS_BYTES = 8192, FORK_WAIT_MS = 300 };
+
+/* ---- what is counted from a START to its end ---- */
+
+static uint64_t timeval_ns(const struct timeval *tv)
+{
+	return (uint64_t)tv->tv_sec * NS_PER_S + (uint64_t)tv->tv_usec * NS_PER_US;
+}
+
+static uint64_t own_cpu_ns(void)
+{
+	struct rusage ru;
+
+	return getrusage(RUSAGE_SELF, &ru) < 0 ? 0 : timeval_ns(&ru.ru_utime) + timeval_ns(&ru.ru_stime);
+}
+
+/*
+ * The last number of a process or thread that was given away inside: the fifth word of the kernel's loadavg is of the
+ * reader's own namespace (fs/proc/loadavg.c). Numbers are given in turn, and no payload may choose one. 0: unknown.
+ */
+static uint32_t last_pid(const struct init *in)
+{
+	char text[128];
+	ssize_t n = in->loadavg_fd < 0 ? -1 : pread(in->loadavg_fd, text, sizeof(text) - 1, 0);
+	const char *word;
+	uint32_t pid = 0;
+
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	word = strrchr(text, ' ');
+	for (word = word ? word + 1 : ""; *word >= '0' && *word <= '9'; word++)
+		pid = pid * 10 + (uint32_t)(*word - '0');
+	return pid;
+}
+
+/* ---- the table ---- */
 
 struct proc *proc_new(struct init *in, enum proc_kind kind, uint32_t seq)
 {
@@ -35,7 +72,13 @@ struct proc *proc_new(struct init *in, enum proc_kind kind, uint32_t seq)
 		if (p->state != PROC_FREE)
 			continue;
 		*p = (struct proc){
-			.state = PROC_STARTING, .kind = kind, .seq = seq, .report_fd = -1, .fds = { -1, -1, -1 },
+			.state = PROC_STARTING,
+			.kind = kind,
+			.seq = seq,
+			.last_pid = last_pid(in),
+			.agent_ns = own_cpu_ns(),
+			.report_fd = -1,
+			.fds = { -1, -1, -1 },
 		};
 		return p;
 	}
@@ -105,7 +148,23 @@ static int open_pty(struct stdio *s, const struct identity *id, const struct age
 	return 0;
 }
 
-static int open_pipes(struct stdio *s, bool has_stdin)
+/*
+ * The pipes belong to the identity that will use them, as the terminal does: opening /dev/stdin is opening the pipe anew
+ * through /proc/self/fd, and that asks for the permissions of its inode, which pipe(2) makes with mode 0600.
+ */
+static int make_pipe(int p[2], const struct identity *id)
+{
+	int r;
+
+	(void)setfsgid(id->gid);
+	(void)setfsuid(id->uid);
+	r = pipe2(p, O_CLOEXEC);
+	(void)setfsuid(0);
+	(void)setfsgid(0);
+	return r;
+}
+
+static int open_pipes(struct stdio *s, const struct identity *id, bool has_stdin)
 {
 	for (int i = 0; i < 3; i++) {
 		int p[2];
@@ -116,7 +175,7 @@ static int open_pipes(struct stdio *s, bool has_stdin)
 				return -1;
 			continue;
 		}
-		if (pipe2(p, O_CLOEXEC) < 0)
+		if (make_pipe(p, id) < 0)
 			return -1;
 		s->child[i] = p[i == 0 ? 0 : 1];
 		s->host[i] = p[i == 0 ? 1 : 0];
@@ -129,7 +188,7 @@ static int stdio_open(struct stdio *s, const struct identity *id, const struct a
 	*s = (struct stdio){ .child = { -1, -1, -1 }, .host = { -1, -1, -1 } };
 	if (start->stdio == AGENT_STDIO_PTY)
 		return open_pty(s, id, start);
-	return open_pipes(s, start->stdio != AGENT_STDIO_NO_STDIN);
+	return open_pipes(s, id, start->stdio != AGENT_STDIO_NO_STDIN);
 }
 
 /* In the child: put them in place. A new session always (terminal injection), the terminal as its controlling one. */
@@ -148,6 +207,19 @@ static int stdio_take(const struct stdio *s, bool is_pty, struct failure *f)
 
 /* ---- starting ---- */
 
+/* A stack as large as the memory is a wish: where the host gives less, it is what the host gives. */
+static void lower_to_own(struct rlimit *l)
+{
+	struct rlimit own;
+
+	if (getrlimit(RLIMIT_STACK, &own) < 0)
+		return;
+	if (l->rlim_max > own.rlim_max)
+		l->rlim_max = own.rlim_max;
+	if (l->rlim_cur > l->rlim_max)
+		l->rlim_cur = l->rlim_max;
+}
+
 static int set_rlimits(const struct span *packed, struct failure *f)
 {
 	struct frame_reader r = { .data = packed->data, .size = packed->size };
@@ -157,7 +229,9 @@ static int set_rlimits(const struct span *packed, struct failure *f)
 		struct rlimit l = { .rlim_cur = frame_get_u64(&r), .rlim_max = frame_get_u64(&r) };
 
 		if (!r.is_bad && resource == RLIMIT_CORE)
-			continue; /* pid 1's own holds, see restrict_agent() */
+			continue; /* pid 1's own holds: 1, see runtime/rlimits.c */
+		if (!r.is_bad && resource == RLIMIT_STACK)
+			lower_to_own(&l);
 		if (r.is_bad || setrlimit((int)resource, &l) < 0)
 			return fail(f, AGENT_STAGE_RLIMIT, "setrlimit");
 	}
@@ -232,23 +306,42 @@ static void become_payload(const struct init *in, const struct agent_start *star
 		(void)fail(f, AGENT_STAGE_STDIO, "close_range");
 		return;
 	}
-	if (restrict_filter(in, f) < 0)
+	if (restrict_filter(in, start->filter, f) < 0)
 		return;
 	exec_search(start_argv, start_env);
 	(void)fail(f, AGENT_STAGE_EXEC, start_argv[0]);
 }
 
 /*
+ * A helper that has answered, or a process that was killed a moment ago, may still be on its way out and hold the last
+ * place under a small limit of processes (a zombie counts). They are waited for, and nobody else is served meanwhile; a
+ * limit that is really reached costs these milliseconds once.
+ */
+static pid_t fork_patiently(struct init *in)
+{
+	const struct timespec pause = { .tv_nsec = NS_PER_MS };
+	const uint64_t deadline = clock_deadline_ns(FORK_WAIT_MS * NS_PER_MS);
+	pid_t pid = fork();
+
+	while (pid < 0 && errno == EAGAIN && clock_now_ns() < deadline) {
+		(void)nanosleep(&pause, NULL);
+		process_reap(in);
+		pid = fork();
+	}
+	return pid;
+}
+
+/*
  * Fork with a report pipe. In the child returns 0 with *ret_report the write end (close-on-exec); it is the child's
  * word of failure. In pid 1 returns 1 with p's pid, pipe and deadline set, or -1 with f filled.
  */
-static int fork_reporting(struct proc *p, int *ret_report, struct failure *f)
+static int fork_reporting(struct init *in, struct proc *p, int *ret_report, struct failure *f)
 {
 	int pipe_fds[2];
 
 	if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) < 0)
 		return fail(f, AGENT_STAGE_STDIO, "report pipe");
-	p->pid = fork();
+	p->pid = fork_patiently(in);
 	if (p->pid == 0) {
 		fd_close(&pipe_fds[0]);
 		*ret_report = pipe_fds[1];
@@ -278,7 +371,7 @@ static size_t host_fds(const int host[3], int ret[3])
 }
 
 /* Check the request, make the descriptors, fork. -1 with f filled. Does not return in the child. */
-static int try_start(const struct init *in, const struct agent_start *start, struct proc *p, struct stdio *s,
+static int try_start(struct init *in, const struct agent_start *start, struct proc *p, struct stdio *s,
 		     struct failure *f)
 {
 	struct identity id;
@@ -295,7 +388,7 @@ static int try_start(const struct init *in, const struct agent_start *start, str
 	if (stdio_open(s, &id, start) < 0)
 		return fail(f, AGENT_STAGE_STDIO, "descriptors");
 	p->is_pty = start->stdio == AGENT_STDIO_PTY;
-	r = fork_reporting(p, &report, f);
+	r = fork_reporting(in, p, &report, f);
 	if (r != 0)
 		return r < 0 ? -1 : 0;
 	become_payload(in, start, &id, s, f);
@@ -375,7 +468,9 @@ void process_push(struct init *in)
 	uint64_t now = clock_now_ns();
 
 	for (size_t i = 0; i < INIT_PROCS_MAX; i++) {
-		const struct failure f = { .stage = AGENT_STAGE_EXEC, .code = ETIMEDOUT, .object = "held by another process" };
+		const struct failure f = { .stage = AGENT_STAGE_EXEC,
+					   .code = ETIMEDOUT,
+					   .object = "held by another process" };
 		struct proc *p = &in->procs[i];
 
 		if (p->state != PROC_STARTING)
@@ -400,13 +495,10 @@ void process_announce(struct init *in, const struct proc *p)
 
 /* ---- ends ---- */
 
-static uint64_t timeval_ns(const struct timeval *tv)
-{
-	return (uint64_t)tv->tv_sec * NS_PER_S + (uint64_t)tv->tv_usec * NS_PER_US;
-}
-
 static void ended(struct init *in, struct proc *p, int status, const struct rusage *ru)
 {
+	uint32_t last;
+
 	if (p->state == PROC_STARTING) {
 		process_settle(in, p); /* it can say no more: what it said, or that exec closed the pipe */
 		if (p->state != PROC_RUNNING)
@@ -420,12 +512,15 @@ static void ended(struct init *in, struct proc *p, int status, const struct rusa
 		proc_release(p);
 		return;
 	}
+	last = p->last_pid ? last_pid(in) : 0;
 	p->exited = (struct agent_exited){
 		.wait_status = (uint32_t)status,
 		.at_ns = clock_now_ns(),
 		.user_ns = timeval_ns(&ru->ru_utime),
 		.system_ns = timeval_ns(&ru->ru_stime),
 		.max_rss_bytes = (uint64_t)ru->ru_maxrss * 1024,
+		.agent_ns = own_cpu_ns() - p->agent_ns,
+		.tasks_made = last > p->last_pid ? last - p->last_pid : 0, /* less: the numbers began anew */
 	};
 	p->state = PROC_ENDED;
 	reply(in, AGENT_EXITED, p->seq, &p->exited, NULL, 0);
@@ -595,7 +690,7 @@ void process_report(struct init *in, uint32_t seq)
 	(void)identity_resolve(in, UINT32_MAX, UINT32_MAX, &id); /* the default identity always resolves */
 	if (!p)
 		(void)fail(&f, AGENT_STAGE_REQUEST, "process table");
-	r = p ? fork_reporting(p, &report, &f) : -1;
+	r = p ? fork_reporting(in, p, &report, &f) : -1;
 	if (r < 0) {
 		if (p)
 			proc_release(p);
@@ -603,7 +698,7 @@ void process_report(struct init *in, uint32_t seq)
 	}
 	if (r != 0)
 		return;
-	if (restrict_identity(&id, "/", &f) == 0 && restrict_filter(in, &f) == 0) {
+	if (restrict_identity(&id, "/", &f) == 0 && restrict_filter(in, AGENT_FILTER_RUN, &f) == 0) {
 		/* readable again after the identity changed, as any exec would make it */
 		(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 		fill_report(&ready);

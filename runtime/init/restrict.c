@@ -1,16 +1,17 @@
 /*
  * Giving up privileges: pid 1 after the set-up, and every process it starts.
  *
- * The raw system calls change identity: libc's wrappers would involve threads that do not exist, nptl(7).
+ * The raw system calls change identity: libc's wrappers would involve threads that do not exist, nptl(7). Nor is libcap
+ * here, which the other processes drop theirs with: it would cost every sandbox 12 KB and the calls with which it finds
+ * out at its start what this kernel knows, where three raw ones do.
  */
 #include <errno.h>
 #include <linux/capability.h>
-#include <linux/securebits.h>
 #include <linux/seccomp.h>
+#include <linux/securebits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -64,13 +65,9 @@ int restrict_agent(const struct agent_setup *setup, struct failure *f)
 	uint64_t caps = AGENT_CAPS | setup->caps;
 	/* setgroups(2) was denied for sandboxes without root, and the monitor has no supplementary groups */
 	bool may_setgroups = setup->flags & AGENT_SETUP_ROOT;
-	/* for all that will ever run here. Not 0: only 1 keeps the kernel from piping a core to the host's handler, core(5) */
-	const struct rlimit no_core = { 1, 1 };
 
 	if (may_setgroups && syscall(SYS_setgroups, 0, NULL) < 0)
 		return fail(f, AGENT_STAGE_DROP, "supplementary groups");
-	if (setrlimit(RLIMIT_CORE, &no_core) < 0)
-		return fail(f, AGENT_STAGE_DROP, "core limit");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return fail(f, AGENT_STAGE_DROP, "no_new_privs");
 	if (shrink_bounding_set(caps) < 0)
@@ -82,7 +79,7 @@ int restrict_agent(const struct agent_setup *setup, struct failure *f)
 	return 0;
 }
 
-static void default_signals(void)
+void default_signals(void)
 {
 	/* the kernel's own structure (handler, flags, restorer, mask), all zero: libc keeps 32 and 33 to itself, but who
 	 * started the supervisor may have ignored them */
@@ -122,11 +119,13 @@ int restrict_identity(const struct identity *id, const char *cwd, struct failure
 	return 0;
 }
 
-int restrict_filter(const struct init *in, struct failure *f)
+int restrict_filter(const struct init *in, uint32_t which, struct failure *f)
 {
-	struct sock_fprog program = { .len = in->filter_len, .filter = (struct sock_filter *)(uintptr_t)in->filter };
+	static const struct init_filter none;
+	const struct init_filter *filter = which < AGENT_FILTERS ? &in->filters[which] : &none;
+	struct sock_fprog program = { .len = filter->len, .filter = (struct sock_filter *)(uintptr_t)filter->code };
 
-	if (in->filter_len == 0) {
+	if (filter->len == 0) {
 		errno = ENOEXEC; /* no filter is never an option: unconfined is a filter too */
 		return fail(f, AGENT_STAGE_SECCOMP, "empty filter");
 	}

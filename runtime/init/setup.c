@@ -1,25 +1,24 @@
 /*
  * Building the sandbox from inside: pid 1, uid 0 of its own user namespace, still with all capabilities there.
  *
- * Everything that can be prepared outside was: the root (an overlay) and /dev (a small tmpfs with device nodes) come
- * as detached mounts by descriptor, with every mount point made in the upper directory, so that no path of an image
+ * Everything that can be prepared outside was: the root (an overlay), /dev (a small tmpfs with device nodes) and the
+ * files of /proc that are the sandbox's own (proc_files.h) come as detached mounts by descriptor, with every mount point made in the upper directory, so that no path of an image
  * decides where something is mounted. No payload runs yet, so nothing can be swapped under us; targets are opened
  * without following links all the same.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/keyctl.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/prctl.h>
-#include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -27,10 +26,12 @@
 
 #include "runtime/base/fd.h"
 #include "runtime/init/init.h"
+#include "runtime/loopback.h"
+#include "runtime/rootfs/proc_files.h"
 
 #ifndef PR_SCHED_CORE
-#define PR_SCHED_CORE 62
-#define PR_SCHED_CORE_CREATE 1
+#define PR_SCHED_CORE              62
+#define PR_SCHED_CORE_CREATE       1
 #define PR_SCHED_CORE_SCOPE_THREAD 0
 #endif
 
@@ -147,7 +148,7 @@ static int enter_cgroup_ns(const struct init *in, struct failure *f)
  * /proc must be mounted while the old one is still visible: the kernel allows a procfs in a user namespace only if
  * an unobstructed one can be seen (mount_too_revealing).
  */
-static int attach_root(int root, int *dev, struct failure *f)
+static int attach_root(struct init *in, int root, int *dev, struct failure *f)
 {
 	static const struct mount_option proc_options[] = { { "hidepid", "invisible" }, { NULL, NULL } };
 	int proc = new_mount("proc", proc_options,
@@ -155,6 +156,7 @@ static int attach_root(int root, int *dev, struct failure *f)
 
 	if (proc < 0)
 		return fail(f, AGENT_STAGE_PROC, "procfs (is /proc of the host partly hidden?)");
+	in->loadavg_fd = openat(proc, "loadavg", O_RDONLY | O_CLOEXEC); /* a file of ours will lie over it */
 	if (sys_move_mount(root, AT_FDCWD, "/") < 0) {
 		fd_close(&proc);
 		return fail(f, AGENT_STAGE_ROOT, "/");
@@ -166,19 +168,60 @@ static int attach_root(int root, int *dev, struct failure *f)
 	return 0;
 }
 
+/* Put one file of ours over the kernel's, read-only whatever its modes say. */
+static int place_proc_file(int from, const char *name, int root, const char *path)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+	cleanup_fd int target = open_target(root, path, 0);
+	cleanup_fd int source = -1;
+
+	if (target == -ENOENT)
+		return 0; /* this kernel has no such thing */
+	if (target < 0) {
+		errno = -target;
+		return -1;
+	}
+	source = sys_open_tree(from, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+	if (source < 0 || syscall(SYS_mount_setattr, source, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+		return -1;
+	return sys_move_mount(source, target, "");
+}
+
+/*
+ * Sizes and counters of the sandbox instead of the machine's. The mount with all of them is attached where a mount of
+ * our own covers it at once (attach_dev_mounts): a detached one cannot be cloned before Linux 6.15.
+ */
+static int place_proc_files(int mount_fd, int root, struct failure *f)
+{
+	static const char *const rows[PROC_FILE_COUNT][2] = {
+#define X(name, file, path) [PROC_FILE_##name] = { (file), (path) },
+		PROC_FILES(X)
+#undef X
+	};
+	cleanup_fd int from = fcntl(mount_fd, F_DUPFD_CLOEXEC, 0);
+
+	if (attach(mount_fd, root, PROC_FILES_PLACE) < 0 || from < 0)
+		return fail(f, AGENT_STAGE_PROC, PROC_FILES_PLACE);
+	for (size_t i = 0; i < PROC_FILE_COUNT; i++) {
+		if (place_proc_file(from, rows[i][0], root, rows[i][1]) < 0)
+			return fail(f, AGENT_STAGE_PROC, rows[i][1]);
+	}
+	return 0;
+}
+
 static int attach_dev_mounts(const struct init *in, int root, struct failure *f)
 {
-	static const struct mount_option pts_options[] = {
-		{ "newinstance", NULL }, { "ptmxmode", "0666" }, { "mode", "0620" }, { "gid", "5" }, { "max", "64" }, { NULL, NULL }
-	};
+	char size[24], ptys[12];
+	const struct mount_option pts_options[] = { { "newinstance", NULL }, { "ptmxmode", "0666" }, { "mode", "0620" },
+						    { "gid", "5" },          { "max", ptys },        { NULL, NULL } };
 	static const struct mount_option no_options[] = { { NULL, NULL } };
-	char size[24];
 	const struct mount_option shm_options[] = {
 		{ "mode", "1777" }, { "size", size }, { "nr_inodes", "1024" }, { NULL, NULL }
 	};
 	const unsigned plain = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 
 	(void)snprintf(size, sizeof(size), "%llu", (unsigned long long)in->setup.shm_bytes);
+	(void)snprintf(ptys, sizeof(ptys), "%u", (unsigned)in->setup.ptys);
 	if (attach(new_mount("devpts", pts_options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC), root, "dev/pts") < 0)
 		return fail(f, AGENT_STAGE_DEV, "/dev/pts");
 	if (attach(new_mount("tmpfs", shm_options, plain), root, "dev/shm") < 0)
@@ -193,13 +236,43 @@ static const struct {
 	const char *path;
 	bool is_dir;
 } masked[] = {
-	{ "proc/kcore", false },	{ "proc/keys", false },	       { "proc/key-users", false },
-	{ "proc/timer_list", false },	{ "proc/latency_stats", false }, { "proc/sched_debug", false },
-	{ "proc/interrupts", false },	{ "proc/kallsyms", false },    { "proc/modules", false },
-	{ "proc/sysrq-trigger", false }, { "proc/kmsg", false },       { "proc/locks", false }, /* OFD locks of everybody */
+	{ "proc/kcore", false },
+	{ "proc/keys", false },
+	{ "proc/key-users", false },
+	{ "proc/timer_list", false },
+	{ "proc/latency_stats", false },
+	{ "proc/sched_debug", false },
+	{ "proc/interrupts", false },
+	{ "proc/kallsyms", false },
+	{ "proc/modules", false },
+	{ "proc/sysrq-trigger", false },
+	{ "proc/kmsg", false },
+	{ "proc/locks", false }, /* OFD locks of everybody */
+	/* counters of the whole machine, each a way to signal to another sandbox; and what kind of machine it is */
+	{ "proc/vmstat", false },
+	{ "proc/zoneinfo", false },
+	{ "proc/buddyinfo", false },
+	{ "proc/diskstats", false },
+	{ "proc/softirqs", false },
+	{ "proc/schedstat", false },
+	{ "proc/sys/fs/file-nr", false },
+	{ "proc/sys/fs/inode-nr", false },
+	{ "proc/sys/fs/inode-state", false },
+	{ "proc/sys/fs/dentry-state", false },
+	{ "proc/sys/fs/aio-nr", false },
+	{ "proc/sys/kernel/pty/nr", false },
+	{ "proc/cmdline", false },
+	{ "proc/config.gz", false },
+	{ "proc/partitions", false },
+	{ "proc/pressure", true },
+	{ "proc/sys/fs/quota", true },
 	{ "proc/acpi", true },
-	{ "proc/asound", true },	{ "proc/bus", true },	       { "proc/driver", true },
-	{ "proc/fs", true },		{ "proc/irq", true },	       { "proc/scsi", true },
+	{ "proc/asound", true },
+	{ "proc/bus", true },
+	{ "proc/driver", true },
+	{ "proc/fs", true },
+	{ "proc/irq", true },
+	{ "proc/scsi", true },
 };
 
 static int mask_one(int root, const char *path, bool is_dir, int source_dir, int source_null)
@@ -224,6 +297,81 @@ static int mask_one(int root, const char *path, bool is_dir, int source_dir, int
 		return -1;
 	}
 	return sys_move_mount(source, target, "");
+}
+
+/*
+ * May stay: settings (what moves among them is in the table above), what is of our own namespaces, and what the machine
+ * and its kernel are made of, which does not change and costs a mount each.
+ */
+static const char *const kept[] = {
+	"sys",         "sysvipc", "filesystems", "version", "devices", "misc", "consoles",
+	"execdomains", "fb",      "dma",         "iomem",   "ioports", "mtrr", "tty",
+};
+
+static bool is_masked_or_kept(const char *name)
+{
+	const size_t below = strlen("proc/");
+
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+		if (strcmp(name, kept[i]) == 0)
+			return true;
+	}
+	for (size_t i = 0; i < sizeof(masked) / sizeof(masked[0]); i++) {
+		if (strcmp(name, masked[i].path + below) == 0)
+			return true;
+	}
+#define X(id, file, path)                                                                                              \
+	if (strcmp(name, (path) + below) == 0)                                                                         \
+		return true;
+	PROC_FILES(X)
+#undef X
+	return false;
+}
+
+/* One entry of /proc. Numbers are processes, links lead to them; what only root outside may open nobody inside can. */
+static int mask_unknown(int root, int proc, const char *name, unsigned char type, int source_dir, int source_null)
+{
+	char path[sizeof("proc/") + NAME_MAX];
+	struct stat st;
+
+	if (name[0] == '.' || (name[0] >= '0' && name[0] <= '9') || type == DT_LNK || is_masked_or_kept(name))
+		return 0;
+	if (fstatat(proc, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -1;
+	if (!(st.st_mode & (S_IROTH | S_IWOTH | S_IXOTH)))
+		return 0;
+	(void)snprintf(path, sizeof(path), "proc/%s", name);
+	return mask_one(root, path, S_ISDIR(st.st_mode), source_dir, source_null);
+}
+
+/* Modules and kernels to come have entries that no table knows: nobody has looked at what they tell. */
+static int mask_rest(int root, int source_dir, int source_null, struct failure *f)
+{
+	struct entry { /* of getdents64(2) */
+		uint64_t ino;
+		int64_t off;
+		uint16_t size;
+		uint8_t type;
+		char name[];
+	};
+	_Alignas(struct entry) char buffer[4096];
+	cleanup_fd int proc = fd_open_at(root, FD_IN_ROOT, "proc", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, NULL);
+	long n;
+
+	if (proc < 0) {
+		errno = -proc;
+		return fail(f, AGENT_STAGE_MASK, "/proc");
+	}
+	while ((n = syscall(SYS_getdents64, proc, buffer, sizeof(buffer))) > 0) {
+		for (long at = 0; at < n;) {
+			const struct entry *e = (const struct entry *)(buffer + at);
+
+			if (mask_unknown(root, proc, e->name, e->type, source_dir, source_null) < 0)
+				return fail(f, AGENT_STAGE_MASK, e->name);
+			at += e->size;
+		}
+	}
+	return n < 0 ? fail(f, AGENT_STAGE_MASK, "/proc") : 0;
 }
 
 /*
@@ -262,14 +410,13 @@ static int mask_proc(int root, struct failure *f)
 		if (mask_one(root, masked[i].path, masked[i].is_dir, empty, null) < 0)
 			return fail(f, AGENT_STAGE_MASK, masked[i].path);
 	}
-	return 0;
+	return mask_rest(root, empty, null, f);
 }
 
 static int change_root(int root, struct failure *f)
 {
 	/* pivot_root(".", "."): the old root ends up over the new one and is detached, pivot_root(2) NOTES. */
-	if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
-	    chdir("/") < 0)
+	if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		return fail(f, AGENT_STAGE_PIVOT, "/");
 	return 0;
 }
@@ -297,13 +444,9 @@ static int name_host(const struct init *in, struct failure *f)
 
 static int bring_up_loopback(const struct init *in, struct failure *f)
 {
-	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
-	cleanup_fd int sock = -1;
-
 	if (!(in->setup.flags & AGENT_SETUP_OWN_NET))
 		return 0;
-	sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (sock < 0 || ioctl(sock, SIOCSIFFLAGS, &ifr) < 0)
+	if (loopback_up() < 0)
 		return fail(f, AGENT_STAGE_NETWORK, "lo");
 	return 0;
 }
@@ -355,7 +498,7 @@ static bool is_faulty(const struct init *in, enum agent_stage stage, struct fail
 	return true;
 }
 
-int setup_sandbox(const struct init *in, const int fds[2], struct failure *f)
+int setup_sandbox(struct init *in, const int fds[SETUP_FDS], struct failure *f)
 {
 	/* What is left once the root is ours, in this order: session before dropping (it needs nothing, but a
 	 * payload must not share the monitor's), privileges last because everything above needs them. */
@@ -363,14 +506,13 @@ int setup_sandbox(const struct init *in, const int fds[2], struct failure *f)
 		enum agent_stage stage;
 		int (*run)(const struct init *in, struct failure *f);
 	} steps[] = {
-		{ AGENT_STAGE_HOSTNAME, name_host },
-		{ AGENT_STAGE_NETWORK, bring_up_loopback },
-		{ AGENT_STAGE_SESSION, new_session },
-		{ AGENT_STAGE_SPECULATION, restrict_speculation },
+		{ AGENT_STAGE_HOSTNAME, name_host },        { AGENT_STAGE_NETWORK, bring_up_loopback },
+		{ AGENT_STAGE_SESSION, new_session },       { AGENT_STAGE_SPECULATION, restrict_speculation },
 		{ AGENT_STAGE_CORE_SCHED, ask_core_sched },
 	};
-	cleanup_fd int root = fds[0];
-	cleanup_fd int dev = fds[1];
+	cleanup_fd int root = fds[SETUP_ROOT];
+	cleanup_fd int dev = fds[SETUP_DEV];
+	cleanup_fd int proc = fds[SETUP_PROC];
 
 	if (is_faulty(in, AGENT_STAGE_RECEIVE, f))
 		return -1;
@@ -378,7 +520,10 @@ int setup_sandbox(const struct init *in, const int fds[2], struct failure *f)
 		return -1;
 	if (is_faulty(in, AGENT_STAGE_CGROUP_NS, f) || enter_cgroup_ns(in, f) < 0)
 		return -1;
-	if (is_faulty(in, AGENT_STAGE_PROC, f) || is_faulty(in, AGENT_STAGE_ROOT, f) || attach_root(root, &dev, f) < 0)
+	if (is_faulty(in, AGENT_STAGE_PROC, f) || is_faulty(in, AGENT_STAGE_ROOT, f) ||
+	    attach_root(in, root, &dev, f) < 0)
+		return -1;
+	if (place_proc_files(fd_take(&proc), root, f) < 0)
 		return -1;
 	if (is_faulty(in, AGENT_STAGE_DEV, f) || attach_dev_mounts(in, root, f) < 0)
 		return -1;

@@ -520,8 +520,12 @@ static void test_memory_lowered(void)
 
 	(void)run(&st, ARGV(PAYLOAD, "memory", "64"));
 	is_int(st, 0, "64 MiB fit into the default limit");
-	ok(cgroup_update(s->cgroup, &lower, &err) == 0, "the limit of a living sandbox is lowered to 32 MiB %s",
+	ok(strstr(run(&st, ARGV(PAYLOAD, "cat", "/proc/meminfo")), "MemTotal:         262144 kB\n"),
+	   "and meminfo inside tells that limit");
+	ok(sandbox_change_limits(s, &lower, &err) == 0, "the limit of a living sandbox is lowered to 32 MiB %s",
 	   err.text);
+	ok(strstr(run(&st, ARGV(PAYLOAD, "cat", "/proc/meminfo")), "MemTotal:          32768 kB\n"),
+	   "and meminfo inside follows");
 	(void)run(&st, ARGV(PAYLOAD, "memory", "64"));
 	ok(guest.is_gone || is_killed_by(&guest.calls[guest.n_calls - 1], SIGKILL), "64 MiB do not fit any more");
 	ok(cgroup_stats(s->cgroup, &stats, NULL) == 0 && stats.oom_kills > 0 && stats.oom_kills != CGROUP_UNKNOWN,

@@ -200,6 +200,15 @@ static void finish(struct fake_monitor *m, uint32_t seq, const char *id)
 	refuse(m, seq, ENOENT);
 }
 
+/* The same, and it goes on. */
+static void measure(struct fake_monitor *m, uint32_t seq, const char *id)
+{
+	struct monitor_facts f = m->facts;
+
+	(void)snprintf(f.id, sizeof(f.id), "%s", id);
+	say(m, MONITOR_FACTS, seq, &f, NULL, 0);
+}
+
 static void resolve(struct fake_monitor *m, uint32_t seq)
 {
 	struct monitor_image i = { .config = "sha256:0" };
@@ -241,7 +250,8 @@ static void on_front(uv_poll_t *poll, int status, int events)
 			break;
 		case MONITOR_TAG:
 			m->n_tag++;
-			(void)snprintf(m->tag, sizeof(m->tag), "%.*s", (int)any.tag.tag_size, (const char *)any.tag.tag);
+			(void)snprintf(m->tag, sizeof(m->tag), "%.*s", (int)any.tag.tag_size,
+				       (const char *)any.tag.tag);
 			break;
 		case MONITOR_KILL:
 			m->n_kill++;
@@ -249,6 +259,9 @@ static void on_front(uv_poll_t *poll, int status, int events)
 		case MONITOR_FINISH:
 			m->n_finish++;
 			finish(m, h.seq, any.finish.id);
+			break;
+		case MONITOR_MEASURE:
+			measure(m, h.seq, any.measure.id);
 			break;
 		default:
 			break;

@@ -10,7 +10,7 @@
 #include <uv.h>
 
 #include "runtime/agent/agent.h"
-#include "supervisor/monitor/proto.h"
+#include "supervisor/protocol/proto.h"
 
 struct fake_monitor;
 
@@ -31,12 +31,12 @@ struct fake_monitor {
 	struct fake_agent *agents;
 	char manifest[MONITOR_DIGEST_BYTES]; /* "": RESOLVE is refused */
 	char policy_digest[MONITOR_DIGEST_BYTES];
-	int create_error;                    /* errno: CREATE is refused */
+	int create_error; /* errno: CREATE is refused */
 	unsigned n_resolve, n_create, n_stage, n_tag, n_kill, n_finish, n_open;
-	char tag[MONITOR_TAG_MAX + 1];       /* the latest */
-	struct monitor_facts facts;          /* what FINISH answers */
-	bool is_unrestricted;                /* a probe says that there is no filter */
-	bool is_silent_launcher;             /* a process that should wait says nothing */
+	char tag[MONITOR_TAG_MAX + 1]; /* the latest */
+	struct monitor_facts facts;    /* what FINISH answers */
+	bool is_unrestricted;          /* a probe says that there is no filter */
+	bool is_silent_launcher;       /* a process that should wait says nothing */
 	/* Returns true when it has dealt with the request. */
 	bool (*hook)(struct fake_agent *a, const struct frame_header *h, const union agent_any *m);
 	void *arg;

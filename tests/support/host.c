@@ -23,6 +23,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/idrange.h"
 #include "runtime/sandbox.h"
+#include "tests/support/leftovers.h"
 
 enum { ID_SLOTS = 31 };
 static const uint32_t id_first = 0x20000000;
@@ -164,16 +165,30 @@ static int start_guard(struct test_host *h, struct error *err)
 	return 0;
 }
 
-/* The first sandbox of a process makes what all share (older kernels: the staging mount): before anybody counts. */
+/*
+ * The first sandbox of a process makes what all share (older kernels: the staging mount): before anybody counts. And it
+ * proves that the count sees a sandbox that is there: without that, "nothing is left" would say nothing.
+ */
 static int make_first(struct test_host *h, struct error *err)
 {
+	static const enum leftover seen[] = { LEFT_CGROUPS, LEFT_CLAIMS, LEFT_CHILDREN, LEFT_DESCRIPTORS };
+	struct leftovers before, during;
 	struct sandbox_spec spec;
 	struct sandbox *s = NULL;
 	int r;
 
+	leftovers_count(h, &before);
 	test_host_spec(h, &spec);
 	r = test_sandbox(h, &spec, &s, err);
-	return r < 0 ? r : sandbox_destroy(s, TEST_DESTROY_MS, err);
+	if (r < 0)
+		return r;
+	leftovers_count(h, &during);
+	r = sandbox_destroy(s, TEST_DESTROY_MS, err);
+	for (size_t i = 0; r == 0 && i < sizeof(seen) / sizeof(seen[0]); i++)
+		if (during.counts[seen[i]] <= before.counts[seen[i]])
+			r = error_set(err, ENODATA, "what is left is counted, but a sandbox that is there is not (%d)",
+				      (int)seen[i]);
+	return r;
 }
 
 int test_host_open(struct test_host *ret, uint32_t id_count, struct error *err)

@@ -16,8 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "images/runtime_set.h"
-#include "images/store.h"
+#include "images/languages/runtime_set.h"
+#include "images/store/store.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/cleanup.h"
 #include "runtime/base/clock.h"
@@ -25,12 +25,12 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/idrange.h"
-#include "supervisor/jobs/journal.h"
-#include "supervisor/jobs/pool.h"
 #include "supervisor/jobs/result.h"
-#include "supervisor/jobs/spec.h"
+#include "supervisor/journal/journal.h"
 #include "supervisor/monitor/monitor.h"
 #include "supervisor/monitor/monitor_impl.h"
+#include "supervisor/pool/pool.h"
+#include "supervisor/spec/spec.h"
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -61,8 +61,9 @@ const char *works_unfit(void)
 
 /* ---- an image of our own ---- */
 
-static const char *const applets[] = { "sh",  "cat", "echo", "sleep", "cp",   "mkdir", "ln",   "dd", "head", "kill", "env",
-				       "pwd", "ls",  "true", "false", "yes", "chmod", "test", "rm", "stty", "wc", "touch" };
+static const char *const applets[] = { "sh",    "cat",  "echo", "sleep", "cp", "mkdir", "ln",    "dd",
+				       "head",  "kill", "env",  "pwd",   "ls", "true",  "false", "yes",
+				       "chmod", "test", "rm",   "stty",  "wc", "touch" };
 
 static void copy_file(const char *from, int dir, const char *to)
 {
@@ -98,8 +99,9 @@ static void fill_layer(int dir)
 
 static void make_image(const char *state)
 {
-	static const char form[] = "{\"os\":\"linux\",\"architecture\":\"amd64\",\"config\":{\"Env\":[\"MADE=by hand\"]},"
-				   "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"%s\"]}}";
+	static const char form[] =
+		"{\"os\":\"linux\",\"architecture\":\"amd64\",\"config\":{\"Env\":[\"MADE=by hand\"]},"
+		"\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"%s\"]}}";
 	struct image_record r = { .name = "localhost/sh:latest", .n_layers = 1 };
 	struct store_layer_writer *w = NULL;
 	struct error err = ERROR_INIT;
@@ -116,7 +118,7 @@ static void make_image(const char *state)
 	if (store_open(root, &s, &err) < 0 || store_layer_begin(s, &diff, &w, &dir, &err) < 0)
 		bail("store: %s", err.text);
 	fill_layer(dir);
-	if (store_layer_commit(w, &err) < 0 || store_blob_put(s, config, strlen(config), &r.config, &err) < 0)
+	if (store_layer_commit(w, NULL, &err) < 0 || store_blob_put(s, config, strlen(config), &r.config, &err) < 0)
 		bail("store: %s", err.text);
 	r.blobs = &blob;
 	r.diff_ids = &diff;
@@ -126,20 +128,21 @@ static void make_image(const char *state)
 }
 
 /* "copied": its compiler is cp, its program a script of the shell. */
-static const char sh_json[] =
-	"{\"name\":\"sh\",\"image\":\"localhost/sh:latest\",\"file\":\"main.sh\",\"version_command\":[\"echo\",\"1.2.3\"],"
-	"\"run\":{\"argv\":[\"sh\",\"{file}\",\"{args...}\"]},"
-	"\"test\":{\"hello\":\"x\",\"stdout\":\"x\",\"endless\":\"x\",\"hog\":\"x\"}}";
-static const char copied_json[] =
-	"{\"name\":\"copied\",\"image\":\"localhost/sh:latest\",\"file\":\"make.sh\",\"version_command\":[\"echo\",\"4.5\"],"
-	"\"compile\":{\"argv\":[\"sh\",\"{file}\",\"{out}\"],\"env\":{\"STAGE\":\"compile\"},\"limits\":{\"memory\":\"96M\"}},"
-	"\"run\":{\"argv\":[\"{out}\",\"{args...}\"],\"env\":{\"STAGE\":\"run\"}},"
-	"\"test\":{\"hello\":\"x\",\"stdout\":\"x\",\"endless\":\"x\",\"hog\":\"x\"}}";
+static const char sh_json[] = "{\"name\":\"sh\",\"image\":\"localhost/"
+			      "sh:latest\",\"file\":\"main.sh\",\"version_command\":[\"echo\",\"1.2.3\"],"
+			      "\"run\":{\"argv\":[\"sh\",\"{file}\",\"{args...}\"]},"
+			      "\"test\":{\"hello\":\"x\",\"stdout\":\"x\",\"endless\":\"x\",\"hog\":\"x\"}}";
+static const char copied_json[] = "{\"name\":\"copied\",\"image\":\"localhost/"
+				  "sh:latest\",\"file\":\"make.sh\",\"version_command\":[\"echo\",\"4.5\"],"
+				  "\"compile\":{\"argv\":[\"sh\",\"{file}\",\"{out}\"],\"env\":{\"STAGE\":\"compile\"},"
+				  "\"limits\":{\"memory\":\"96M\"}},"
+				  "\"run\":{\"argv\":[\"{out}\",\"{args...}\"],\"env\":{\"STAGE\":\"run\"}},"
+				  "\"test\":{\"hello\":\"x\",\"stdout\":\"x\",\"endless\":\"x\",\"hog\":\"x\"}}";
 
-static const char true_json[] =
-	"{\"name\":\"true\",\"image\":\"localhost/sh:latest\",\"file\":\"nothing\",\"version_command\":[\"echo\",\"1.0\"],"
-	"\"run\":{\"argv\":[\"/bin/payload\",\"true\",\"{file}\"]},"
-	"\"test\":{\"hello\":\"x\",\"stdout\":\"x\",\"endless\":\"x\",\"hog\":\"x\"}}";
+static const char true_json[] = "{\"name\":\"true\",\"image\":\"localhost/"
+				"sh:latest\",\"file\":\"nothing\",\"version_command\":[\"echo\",\"1.0\"],"
+				"\"run\":{\"argv\":[\"/bin/payload\",\"true\",\"{file}\"]},"
+				"\"test\":{\"hello\":\"x\",\"stdout\":\"x\",\"endless\":\"x\",\"hog\":\"x\"}}";
 
 static void write_text(const char *dir, const char *name, const char *text)
 {
@@ -193,12 +196,15 @@ static void make_settings(struct works *w)
 		.pool_per_class = 4,
 		.origins = strdup(""),
 		.trusted_proxies = strdup(""),
+		.status_networks = strdup(""),
 		.callback_networks = strdup(""),
 		.redis_url = strdup(""),
 		.redis_ca = strdup(""),
 		.redis_streams = strdup(""),
 		.redis_list = strdup(""),
 		.redis_prefix = strdup(""),
+		.redis_policies = strdup(""),
+		.allow_policies = strdup(""),
 	};
 }
 
@@ -329,7 +335,7 @@ static const char *const no_dirs[] = { NULL };
 
 void works_front(struct works *w)
 {
-	const struct monitor_handlers handlers = { on_welcome, on_adopt, on_adopted, on_stopped,
+	const struct monitor_handlers handlers = { on_welcome, on_adopt, on_adopted,      on_stopped,
 						   on_other,   on_other, on_monitor_gone, w };
 	const char *const dirs[] = { w->settings.runtimes_dir, NULL };
 	struct error err = ERROR_INIT;
@@ -342,7 +348,8 @@ void works_front(struct works *w)
 	(void)mkdir(path, 0700);
 	w->state_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	w->is_adopted = false;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0 || uv_loop_init(&w->loop) < 0 || w->state_fd < 0)
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0 || uv_loop_init(&w->loop) < 0 ||
+	    w->state_fd < 0)
 		bail("front: %s", strerror(errno));
 	if (fd_send(w->control, &byte, 1, &pair[1], 1, 0, &err) < 0)
 		bail("front: %s", err.text);
@@ -351,8 +358,12 @@ void works_front(struct works *w)
 	    monitor_client_new(&w->loop, pair[0], &handlers, &w->client, &err) < 0 ||
 	    pool_new(&w->loop, w->client, &w->settings, w->runtimes, &w->pool, &err) < 0)
 		bail("front: %s", err.text);
-	o = (struct engine_options){ .loop = &w->loop, .settings = &w->settings, .runtimes = w->runtimes,
-				     .monitor = w->client, .pool = w->pool, .state_fd = w->state_fd };
+	o = (struct engine_options){ .loop = &w->loop,
+				     .settings = &w->settings,
+				     .runtimes = w->runtimes,
+				     .monitor = w->client,
+				     .pool = w->pool,
+				     .state_fd = w->state_fd };
 	if (engine_new(&o, &w->engine, &err) < 0)
 		bail("front: %s", err.text);
 	works_until(w, is_adopted, w);

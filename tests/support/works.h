@@ -16,8 +16,8 @@
 #include <sys/types.h>
 #include <uv.h>
 
-#include "supervisor/front/monitor_client.h"
 #include "supervisor/jobs/engine.h"
+#include "supervisor/protocol/monitor_client.h"
 #include "supervisor/settings.h"
 
 struct pool;
@@ -59,7 +59,7 @@ void works_close(struct works *w);
 struct works_job {
 	struct works *works;
 	struct job *job;
-	json_t *result;  /* owned; once it is over */
+	json_t *result;     /* owned; once it is over */
 	struct buf *events; /* "type:data\n" of each; owned, NULL unless asked for */
 	bool is_over;
 	uint64_t over_ns;

@@ -18,11 +18,13 @@ static const struct agent_setup setup = {
 	.flags = AGENT_SETUP_ROOT | AGENT_SETUP_SURVIVE,
 	.caps = SANDBOX_CAPS_ROOT,
 	.shm_bytes = 1ULL << 40,
+	.ptys = 7,
 	.uid = 1000,
 	.gid = 100,
 	.fault_stage = AGENT_STAGE_DROP,
 	.hostname = "a-host-name-as-long-as-linux-takes-them-that-is-64-bytes-no-more",
 	.filter = { "\x06\0\0\0\0\0\xff\x7f", 8 },
+	.compile_filter = { "\x06\0\0\0\0\0\xff\x7e", 8 },
 };
 static const struct agent_start start = {
 	.argv = { "python3\0-c\0\0print(1)", 21 },
@@ -31,6 +33,7 @@ static const struct agent_start start = {
 	.uid = UINT32_MAX,
 	.gid = 5,
 	.stdio = AGENT_STDIO_PTY,
+	.filter = AGENT_FILTER_COMPILE,
 	.cols = 65535,
 	.rows = 24,
 	.umask = 027,
@@ -164,8 +167,8 @@ static void test_spans(void)
 	size_t n = 0, size = encode(&samples[0]);
 
 	need(agent_decode(wire, size, &h, &any, NULL) == 0, "SETUP is read");
-	ok(is_span(&any.setup.filter, &setup.filter) && strcmp(any.setup.hostname, setup.hostname) == 0 &&
-		   any.setup.caps == setup.caps,
+	ok(is_span(&any.setup.filter, &setup.filter) && is_span(&any.setup.compile_filter, &setup.compile_filter) &&
+		   strcmp(any.setup.hostname, setup.hostname) == 0 && any.setup.caps == setup.caps,
 	   "SETUP: filter, name and capabilities are those sent");
 	size = encode(&samples[1]);
 	need(agent_decode(wire, size, &h, &any, NULL) == 0, "START is read");
@@ -215,7 +218,7 @@ static void test_headers(void)
 
 	wire[OFFSET_VERSION] = AGENT_VERSION + 1;
 	is_int(decode(wire, size, &h, &err), -EPROTO, "another version is refused");
-	has_str(err.text, "version 2, we speak 1", "by name");
+	has_str(err.text, "version 3, we speak 2", "by name");
 	wire[OFFSET_VERSION] = 0;
 	is_int(decode(wire, size, &h, &err), -EPROTO, "so is version 0");
 	for (uint32_t type = 0; type <= UINT16_MAX; type++) {
@@ -254,7 +257,7 @@ static int decode_start(const char *argv, size_t argv_size, const char *env, siz
 	frame_put_bytes(&w, argv, argv_size);
 	frame_put_bytes(&w, env, env_size);
 	frame_put_bytes(&w, cwd, cwd_size);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++) /* uid, gid, stdio, filter */
 		frame_put_u32(&w, 0);
 	frame_put_u16(&w, 0);
 	frame_put_u16(&w, 0);
@@ -401,6 +404,53 @@ static void test_failure(void)
 	is_int(agent_failure(&f, NULL), -EPROTO, "a failure without a code is one all the same");
 }
 
+/* ---- an agent that is gone ---- */
+
+/* Sends to an agent that said `words` (or nothing) and closed, with a request of ours unread or not. */
+static int send_to_the_dead(bool says, bool leaves_unread, struct error *err)
+{
+	struct agent_failed f = { .stage = AGENT_STAGE_DROP, .code = EPERM };
+	uint8_t memory[512];
+	struct frame_writer w;
+	int pair[2], r;
+
+	memcpy(f.object, "core limit", sizeof("core limit"));
+	need(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0, "a socket pair");
+	if (leaves_unread)
+		need(agent_request(pair[0], AGENT_REPORT, 1, NULL, NULL) == 0, "a request");
+	if (says)
+		need(agent_encode(&w, memory, sizeof(memory), AGENT_FAILED, 0, &f, NULL) == 0 &&
+			     frame_send(pair[1], &w, NULL, 0, 0, NULL) == 0,
+		     "last words");
+	(void)close(pair[1]);
+	error_clear(err);
+	r = agent_request(pair[0], AGENT_REPORT, 2, NULL, err);
+	if (says) {
+		static struct agent_event e;
+		struct error again = ERROR_INIT;
+
+		ok(agent_receive(pair[0], &e, MSG_DONTWAIT, &again) == 1 && e.header.type == AGENT_FAILED,
+		   "who reads the socket still gets them");
+		agent_event_done(&e);
+	}
+	(void)close(pair[0]);
+	return r;
+}
+
+static void test_last_words(void)
+{
+	struct error err = ERROR_INIT;
+
+	for (int unread = 0; unread < 2; unread++) {
+		is_int(send_to_the_dead(true, unread, &err), -EPERM,
+		       "a request to an agent that failed has its reason");
+		has_str(err.text, "'core limit': Operation not permitted", "in its words");
+		ok(!strstr(err.text, "pipe"), "and not in those of the pipe");
+		is_int(send_to_the_dead(false, unread, &err), -EPIPE, "one that said nothing");
+		has_str(err.text, "pid 1 of the sandbox has ended", "is said to have ended");
+	}
+}
+
 int main(void)
 {
 	int pair[2];
@@ -420,5 +470,6 @@ int main(void)
 	test_receive(pair[0], pair[1]);
 	(void)close(pair[0]);
 	(void)close(pair[1]);
+	test_last_words();
 	return done_testing();
 }
