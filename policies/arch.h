@@ -1,6 +1,8 @@
 /*
  * The architectures a profile may name, in the two spellings that are in use: the OCI constant (SCMP_ARCH_X86_64) and
  * the short name that "includes" and "excludes" carry (amd64).
+ *
+ * Pure; runs anywhere.
  */
 #pragma once
 
@@ -15,7 +17,8 @@ struct policy_arch {
 	bool is_target;         /* we compile for it: 64 bits, little endian */
 };
 
-enum { POLICY_ARCH_MAX = 32 }; /* rows fit a uint32_t set */
+enum { POLICY_ARCH_MAX = 31 }; /* rows fit a uint32_t set, whose last bit is */
+#define POLICY_ARCH_UNKNOWN (UINT32_C(1) << 31)
 
 /* The row of a name in either spelling, as an index into policy_arch_at, or -1. */
 int policy_arch_find(const char *name);

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #define TEXT(name) extern const char policy_profile_##name[], policy_profile_##name##_end[]
-#define ROW(n, s)                                                                                                      \
+#define ROW(n, s, ...)                                                                                                 \
 	{                                                                                                              \
-		.name = #n, .summary = (s), .text = policy_profile_##n, .end = policy_profile_##n##_end                \
+		.name = #n, .summary = (s), .text = policy_profile_##n, .end = policy_profile_##n##_end, __VA_ARGS__   \
 	}
 
 TEXT(default);
@@ -21,7 +21,7 @@ static const struct policy_builtin rows[] = {
 	ROW(strict, "computing: reads files, starts threads; no network, no second process, no writing to files"),
 	ROW(net, "default, and what servers and network tools need on top"),
 	ROW(build, "net, and what build steps do as root of their own user namespace"),
-	ROW(unconfined, "everything but what endangers the host or its neighbours; for administrators"),
+	ROW(unconfined, "everything but what endangers the host or its neighbours; for administrators", .is_admins = true),
 };
 /* clang-format on */
 

@@ -1,11 +1,17 @@
-/* The profiles that travel inside the program, so that there is nothing to find at run time and nothing to swap. */
+/*
+ * The profiles that travel inside the program, so that there is nothing to find at run time and nothing to swap.
+ *
+ * Pure; runs anywhere.
+ */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct policy_builtin {
 	const char *name;
 	const char *summary; /* one line */
+	bool is_admins;      /* for administrators only, and only where the node allows it */
 	const char *text;    /* the JSON, up to and without `end` */
 	const char *end;
 };

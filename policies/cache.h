@@ -3,6 +3,8 @@
  *
  * The key is the profile's whole text and the context, compared byte for byte: no hash that could collide or want a
  * library. Bounded: the entry unused for longest makes room. One process, one thread.
+ *
+ * Runs in: monitor.
  */
 #pragma once
 

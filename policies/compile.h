@@ -10,6 +10,8 @@
  *
  * For the monitor, outside the way of a start: milliseconds, no other process, a memfd as scratch. One thread at a
  * time.
+ *
+ * Runs in: monitor, cubit-sandbox, the cubit command. No privilege is needed.
  */
 #pragma once
 

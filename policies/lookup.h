@@ -1,4 +1,8 @@
-/* From what an operator writes to a profile: a name such as "default", or a path. */
+/*
+ * From what an operator writes to a profile: a name such as "default", or a path.
+ *
+ * Runs in: monitor, cubit-sandbox, the cubit command. Reads one file; blocks on it.
+ */
 #pragma once
 
 struct error;

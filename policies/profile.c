@@ -6,13 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
 
 #include "policies/arch.h"
 #include "runtime/base/buf.h"
@@ -81,22 +81,6 @@ static const struct { const char *name; unsigned flag; const char *ignored; } fl
 	{ "SECCOMP_FILTER_FLAG_TSYNC", 0, "a sandbox has one thread when its filter is installed" },
 	{ "SECCOMP_FILTER_FLAG_SPEC_ALLOW", 0, "speculation stays restricted in every sandbox" },
 };
-
-static const char *const caps[] = {
-	[CAP_CHOWN] = "CHOWN", [CAP_DAC_OVERRIDE] = "DAC_OVERRIDE", [CAP_DAC_READ_SEARCH] = "DAC_READ_SEARCH",
-	[CAP_FOWNER] = "FOWNER", [CAP_FSETID] = "FSETID", [CAP_KILL] = "KILL", [CAP_SETGID] = "SETGID",
-	[CAP_SETUID] = "SETUID", [CAP_SETPCAP] = "SETPCAP", [CAP_LINUX_IMMUTABLE] = "LINUX_IMMUTABLE",
-	[CAP_NET_BIND_SERVICE] = "NET_BIND_SERVICE", [CAP_NET_BROADCAST] = "NET_BROADCAST", [CAP_NET_ADMIN] = "NET_ADMIN",
-	[CAP_NET_RAW] = "NET_RAW", [CAP_IPC_LOCK] = "IPC_LOCK", [CAP_IPC_OWNER] = "IPC_OWNER",
-	[CAP_SYS_MODULE] = "SYS_MODULE", [CAP_SYS_RAWIO] = "SYS_RAWIO", [CAP_SYS_CHROOT] = "SYS_CHROOT",
-	[CAP_SYS_PTRACE] = "SYS_PTRACE", [CAP_SYS_PACCT] = "SYS_PACCT", [CAP_SYS_ADMIN] = "SYS_ADMIN",
-	[CAP_SYS_BOOT] = "SYS_BOOT", [CAP_SYS_NICE] = "SYS_NICE", [CAP_SYS_RESOURCE] = "SYS_RESOURCE",
-	[CAP_SYS_TIME] = "SYS_TIME", [CAP_SYS_TTY_CONFIG] = "SYS_TTY_CONFIG", [CAP_MKNOD] = "MKNOD", [CAP_LEASE] = "LEASE",
-	[CAP_AUDIT_WRITE] = "AUDIT_WRITE", [CAP_AUDIT_CONTROL] = "AUDIT_CONTROL", [CAP_SETFCAP] = "SETFCAP",
-	[CAP_MAC_OVERRIDE] = "MAC_OVERRIDE", [CAP_MAC_ADMIN] = "MAC_ADMIN", [CAP_SYSLOG] = "SYSLOG",
-	[CAP_WAKE_ALARM] = "WAKE_ALARM", [CAP_BLOCK_SUSPEND] = "BLOCK_SUSPEND", [CAP_AUDIT_READ] = "AUDIT_READ",
-	[CAP_PERFMON] = "PERFMON", [CAP_BPF] = "BPF", [CAP_CHECKPOINT_RESTORE] = "CHECKPOINT_RESTORE",
-};
 /* clang-format on */
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -125,6 +109,8 @@ struct action_draft {
 	const struct action_row *row;
 	bool has_errno;
 	unsigned errno_ret;
+	bool has_name;
+	unsigned errno_named;
 };
 
 static int parse_action(struct json_reader *p, json_t *value, struct action_draft *draft)
@@ -151,6 +137,25 @@ static int parse_errno(struct json_reader *p, json_t *value, struct action_draft
 	return 0;
 }
 
+/* As Podman and CRI-O write it, beside the number or instead of it. */
+static int parse_errno_name(struct json_reader *p, json_t *value, struct action_draft *draft)
+{
+	const char *text = json_string_value(value);
+
+	if (!*text) /* as encoders write an absent one */
+		return 0;
+	for (int e = 1; e <= POLICY_ERRNO_MAX; e++) {
+		const char *name = strerrorname_np(e);
+
+		if (!name || strcmp(name, text) != 0)
+			continue;
+		draft->has_name = true;
+		draft->errno_named = (unsigned)e;
+		return 0;
+	}
+	return json_refuse(p, "'%.60s' is not the name of an errno such as EPERM", text);
+}
+
 /* Without an errno of its own, a refusal is EPERM, as the OCI specification says. */
 static int finish_action(struct json_reader *p, const struct action_draft *draft, const char *action_key,
 			 const char *errno_key, uint32_t *ret)
@@ -161,13 +166,18 @@ static int finish_action(struct json_reader *p, const struct action_draft *draft
 		json_enter(p, "%s%s", dot, action_key);
 		return json_refuse(p, "is missing");
 	}
-	if (draft->has_errno && draft->row->action != SECCOMP_RET_ERRNO) {
+	if (draft->has_name && draft->has_errno && draft->errno_ret != draft->errno_named) {
+		json_enter(p, "%s%s", dot, errno_key);
+		return json_refuse(p, "is %u, and the name beside it %s, which is %u", draft->errno_ret,
+				   strerrorname_np((int)draft->errno_named), draft->errno_named);
+	}
+	if ((draft->has_errno || draft->has_name) && draft->row->action != SECCOMP_RET_ERRNO) {
 		json_enter(p, "%s%s", dot, errno_key);
 		return json_refuse(p, "has no meaning with %s", draft->row->name);
 	}
 	*ret = draft->row->action;
 	if (draft->row->action == SECCOMP_RET_ERRNO)
-		*ret |= draft->has_errno ? draft->errno_ret : EPERM;
+		*ret |= draft->has_errno ? draft->errno_ret : draft->has_name ? draft->errno_named : EPERM;
 	return 0;
 }
 
@@ -178,13 +188,14 @@ static int parse_cap(struct json_reader *p, json_t *value, void *target)
 	struct policy_when *when = target;
 	const char *text = json_string_value(value);
 
-	for (size_t i = 0; strncmp(text, "CAP_", 4) == 0 && i < COUNT(caps); i++) {
-		if (strcmp(caps[i], text + 4) == 0) {
-			when->caps |= UINT64_C(1) << i;
-			return 0;
-		}
-	}
-	return json_refuse(p, "'%.60s' is not a capability", text);
+	/* libcap takes numbers, small letters and what follows a comma as well; a profile has one spelling for each */
+	bool is_name = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == strlen(text);
+	cap_value_t cap;
+
+	if (!is_name || cap_from_name(text, &cap) < 0)
+		return json_refuse(p, "'%.60s' is not a capability", text);
+	when->caps |= UINT64_C(1) << cap;
+	return 0;
 }
 
 static int parse_caps(struct json_reader *p, json_t *value, void *target)
@@ -203,9 +214,21 @@ static int parse_arch(struct json_reader *p, json_t *value, void *target)
 	return 0;
 }
 
+/* In a selection a name that nobody knows is one that never is this machine's: published profiles have such. */
+static int parse_when_arch(struct json_reader *p, json_t *value, void *target)
+{
+	uint32_t *set = target;
+	int row = policy_arch_find(json_string_value(value));
+
+	*set |= row < 0 ? POLICY_ARCH_UNKNOWN : UINT32_C(1) << row;
+	return row < 0 ? warn(p, POLICY_WARN_UNKNOWN_NAME, "'%.60s' is not an architecture that is known here",
+			      json_string_value(value))
+		       : 0;
+}
+
 static int parse_arches(struct json_reader *p, json_t *value, void *target)
 {
-	return json_read_list(p, value, JSON_STRING, parse_arch, &((struct policy_when *)target)->arches);
+	return json_read_list(p, value, JSON_STRING, parse_when_arch, &((struct policy_when *)target)->arches);
 }
 
 /* Up to five digits; the end, or NULL. */
@@ -405,6 +428,11 @@ static int parse_rule_errno(struct json_reader *p, json_t *value, void *target)
 	return parse_errno(p, value, &((struct rule_draft *)target)->action);
 }
 
+static int parse_rule_errno_name(struct json_reader *p, json_t *value, void *target)
+{
+	return parse_errno_name(p, value, &((struct rule_draft *)target)->action);
+}
+
 static int parse_args(struct json_reader *p, json_t *value, void *target)
 {
 	struct policy_rule *rule = ((struct rule_draft *)target)->rule;
@@ -440,6 +468,7 @@ static const struct json_row rule_fields[] = {
 	{ "name", JSON_STRING, false, parse_name, 0 },
 	{ "action", JSON_STRING, false, parse_rule_action, 0 },
 	{ "errnoRet", JSON_INTEGER, false, parse_rule_errno, 0 },
+	{ "errno", JSON_STRING, false, parse_rule_errno_name, 0 },
 	{ "args", JSON_ARRAY, false, parse_args, 0 },
 	{ "comment", JSON_STRING, false, parse_comment, 0 },
 	{ "includes", JSON_OBJECT, false, parse_includes, 0 },
@@ -499,6 +528,11 @@ static int parse_default_action(struct json_reader *p, json_t *value, void *targ
 static int parse_default_errno(struct json_reader *p, json_t *value, void *target)
 {
 	return parse_errno(p, value, &((struct document_draft *)target)->action);
+}
+
+static int parse_default_errno_name(struct json_reader *p, json_t *value, void *target)
+{
+	return parse_errno_name(p, value, &((struct document_draft *)target)->action);
 }
 
 static int parse_architectures(struct json_reader *p, json_t *value, void *target)
@@ -591,6 +625,7 @@ static int refuse_listener(struct json_reader *p, json_t *value, void *target)
 static const struct json_row document_fields[] = {
 	{ "defaultAction", JSON_STRING, false, parse_default_action, 0 },
 	{ "defaultErrnoRet", JSON_INTEGER, false, parse_default_errno, 0 },
+	{ "defaultErrno", JSON_STRING, false, parse_default_errno_name, 0 },
 	{ "architectures", JSON_ARRAY, false, parse_architectures, 0 },
 	{ "archMap", JSON_ARRAY, false, parse_arch_map, 0 },
 	{ "flags", JSON_ARRAY, false, parse_flags, 0 },

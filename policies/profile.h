@@ -1,18 +1,18 @@
 /*
  * A seccomp profile as written: the JSON that Docker and the OCI runtime specification share, read strictly.
  *
- *   defaultAction, defaultErrnoRet       what happens to a call that no rule decides
+ *   defaultAction, defaultErrnoRet       what happens to a call that no rule decides; the errno also by name, defaultErrno
  *   architectures  or  archMap           where the profile is meant to be used
  *   flags                                SECCOMP_FILTER_FLAG_*
- *   syscalls[]                           names (or the old name), action, errnoRet, args[], comment,
+ *   syscalls[]                           names (or the old name), action, errnoRet or errno ("EPERM"), args[], comment,
  *                                        includes and excludes: {caps[], arches[], minKernel}
  *
  * Anything else is refused with its place: "my.json: syscalls[3].args[0].op: ..."; bad JSON with line and column.
  *
  * Which rule decides a call. Among the rules that name it, are selected by includes/excludes and whose conditions hold,
  * the most specific one: conditions are exceptions to the rule that contains them, and any condition is an exception
- * to a rule without. Two rules that give the same calls different actions, or that overlap with neither inside the
- * other, are refused. (libseccomp, and so runc and Docker, agree as long as all conditions of a call are disjoint
+ * to a rule without. Of two rules without conditions for one call the first counts, as in libseccomp. Two rules that give
+ * the same calls different actions under the same conditions, or that overlap with neither inside the other, are refused. (libseccomp, and so runc and Docker, agree as long as all conditions of a call are disjoint
  * or of one action, and silently drop conditions beside a rule without any.)
  *
  * Two points follow runc. A rule that tests the same argument twice is taken as one rule per condition, "or" instead of
@@ -20,6 +20,8 @@
  * warning, as profiles name calls of newer kernels; such a call gets the default action.
  *
  * No process state is touched; nothing here blocks except reading the file.
+ *
+ * Runs in: monitor, cubit-sandbox, the cubit command.
  */
 #pragma once
 

@@ -208,15 +208,13 @@ static int add_branch(struct builder *b, struct policy_call *call, const struct 
 	return 0;
 }
 
-static int add_unconditional(struct builder *b, struct policy_call *call, const struct policy_rule *rule)
+/* The first counts, as in libseccomp: published profiles allow a call, and refuse it again for want of a capability. */
+static void add_unconditional(struct policy_call *call, const struct policy_rule *rule)
 {
-	if (call->rule && call->rule->action != rule->action)
-		return contradict(b, call->name, call->rule, rule, "neither has conditions");
-	if (!call->rule) {
-		call->rule = rule;
-		call->otherwise = rule->action;
-	}
-	return 0;
+	if (call->rule)
+		return;
+	call->rule = rule;
+	call->otherwise = rule->action;
 }
 
 static int add_rule_to_call(struct builder *b, struct policy_call *call, const struct policy_rule *rule)
@@ -225,8 +223,10 @@ static int add_rule_to_call(struct builder *b, struct policy_call *call, const s
 		.conditions = rule->conditions, .n_conditions = rule->n_conditions, .action = rule->action, .rule = rule
 	};
 
-	if (rule->n_conditions == 0)
-		return add_unconditional(b, call, rule);
+	if (rule->n_conditions == 0) {
+		add_unconditional(call, rule);
+		return 0;
+	}
 	if (!rule->is_split)
 		return add_branch(b, call, &branch);
 	branch.n_conditions = 1;

@@ -1,6 +1,8 @@
 /*
  * A profile made definite: which rule decides each system call, for one set of capabilities, kernel and architecture.
  * The filter is generated from this and checked against it; explaining, comparing and replaying read it too.
+ *
+ * Pure; runs anywhere.
  */
 #pragma once
 

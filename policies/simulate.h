@@ -1,6 +1,8 @@
 /*
  * What would the kernel answer? Runs a classic BPF program on a system call as seccomp(2) does, without the kernel.
  * An instruction that the kernel refuses in a seccomp filter is refused here, when it is reached.
+ *
+ * Pure; runs anywhere.
  */
 #pragma once
 

@@ -109,8 +109,14 @@ static const struct bad bads[] = {
 
 	/* includes, excludes */
 	{ RULE(ALLOWED ",\"includes\":{\"caps\":[\"CAP_FLY\"]}"), "p.json: syscalls[0].includes.caps[0]: 'CAP_FLY' is not a capability", EINVAL },
+	/* what libcap would read as well: other letters, a number, the first of several */
+	{ RULE(ALLOWED ",\"includes\":{\"caps\":[\"CAP_sys_admin\"]}"), "p.json: syscalls[0].includes.caps[0]: 'CAP_sys_admin' is not a capability", EINVAL },
+	{ RULE(ALLOWED ",\"includes\":{\"caps\":[\"21\"]}"), "p.json: syscalls[0].includes.caps[0]: '21' is not a capability", EINVAL },
+	{ RULE(ALLOWED ",\"includes\":{\"caps\":[\"CAP_KILL,CAP_CHOWN\"]}"), "p.json: syscalls[0].includes.caps[0]: 'CAP_KILL,CAP_CHOWN' is not a capability", EINVAL },
 	{ RULE(ALLOWED ",\"includes\":{\"caps\":[\"SYS_ADMIN\"]}"), "p.json: syscalls[0].includes.caps[0]: 'SYS_ADMIN' is not a capability", EINVAL },
-	{ RULE(ALLOWED ",\"excludes\":{\"arches\":[\"amd46\"]}"), "p.json: syscalls[0].excludes.arches[0]: 'amd46' is not an architecture", EINVAL },
+	{ RULE(ALLOWED ",\"errno\":\"EPERM\""), "p.json: syscalls[0].errnoRet: has no meaning with SCMP_ACT_ALLOW", EINVAL },
+	{ RULE("\"action\":\"SCMP_ACT_ERRNO\",\"errno\":\"EWHAT\""), "p.json: syscalls[0].errno: 'EWHAT' is not the name of an errno such as EPERM", EINVAL },
+	{ RULE("\"action\":\"SCMP_ACT_ERRNO\",\"errno\":\"EPERM\",\"errnoRet\":38"), "p.json: syscalls[0].errnoRet: is 38, and the name beside it EPERM, which is 1", EINVAL },
 	{ RULE(ALLOWED ",\"includes\":{\"minKernel\":\"5\"}"), "p.json: syscalls[0].includes.minKernel: '5' is not a kernel version such as 5.10", EINVAL },
 	{ RULE(ALLOWED ",\"includes\":{\"minKernel\":\"5.10.1\"}"), "p.json: syscalls[0].includes.minKernel: '5.10.1' is not a kernel version such as 5.10", EINVAL },
 	{ RULE(ALLOWED ",\"includes\":{\"minKernel\":\"123456.1\"}"), "p.json: syscalls[0].includes.minKernel: '123456.1' is not a kernel version such as 5.10", EINVAL },
