@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/base/json_field.h"
 #include "images/manifest.h"
 #include "runtime/base/error.h"
+#include "runtime/base/json_field.h"
 #include "runtime/base/text.h"
 
 /* ---- lists ---------------------------------------------------------------------------------------------------- */
@@ -97,7 +97,8 @@ static int port_add(struct config_list *l, const char *text, struct error *err)
 	char whole[16];
 
 	if (port < 1 || port > 65535 ||
-	    (*protocol && strcmp(protocol, "/tcp") != 0 && strcmp(protocol, "/udp") != 0 && strcmp(protocol, "/sctp") != 0))
+	    (*protocol && strcmp(protocol, "/tcp") != 0 && strcmp(protocol, "/udp") != 0 &&
+	     strcmp(protocol, "/sctp") != 0))
 		return error_set(err, EBADMSG, "ExposedPorts: '%.40s' is not PORT/PROTOCOL", text);
 	(void)snprintf(whole, sizeof(whole), "%lu%s", port, *protocol ? protocol : "/tcp");
 	return list_add(l, whole, err);
@@ -113,7 +114,8 @@ static int read_ports(const json_t *config, struct config_list *ret, struct erro
 		return r;
 	if (json_object_size(ports) > CONFIG_LIST_MAX)
 		return error_set(err, EBADMSG, "ExposedPorts has more than %d entries", CONFIG_LIST_MAX);
-	json_object_foreach(ports, key, value) {
+	json_object_foreach(ports, key, value)
+	{
 		(void)value; /* always an empty object */
 		r = port_add(ret, key, err);
 		if (r < 0)
@@ -132,7 +134,8 @@ static int read_labels(const json_t *config, struct image_config *c, struct erro
 		return r;
 	if (json_object_size(labels) > CONFIG_LIST_MAX)
 		return error_set(err, EBADMSG, "Labels has more than %d entries", CONFIG_LIST_MAX);
-	json_object_foreach(labels, key, value) {
+	json_object_foreach(labels, key, value)
+	{
 		if (!json_is_string(value))
 			return error_set(err, EBADMSG, "Labels: '%.40s' is not a string", key);
 		r = list_add(&c->label_names, key, err);

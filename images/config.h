@@ -13,8 +13,8 @@
 struct error;
 
 enum {
-	CONFIG_LIST_MAX = 1024,        /* variables, arguments, ports, labels: each */
-	CONFIG_TEXT_MAX = 128 << 10,   /* one string: what execve(2) takes, MAX_ARG_STRLEN */
+	CONFIG_LIST_MAX = 1024,      /* variables, arguments, ports, labels: each */
+	CONFIG_TEXT_MAX = 128 << 10, /* one string: what execve(2) takes, MAX_ARG_STRLEN */
 	CONFIG_USER_MAX = 256,
 	CONFIG_DIR_MAX = 4095,
 };
@@ -29,10 +29,10 @@ struct image_config {
 	struct platform platform;
 	struct config_list env; /* "NAME=value", each name once (the last wins) */
 	struct config_list entrypoint, command;
-	struct config_list ports;                      /* "8080/tcp" */
+	struct config_list ports;                     /* "8080/tcp" */
 	struct config_list label_names, label_values; /* same count */
-	char *working_dir;                             /* absolute, or "" */
-	char *user;                                    /* as written: see user.h; or "" */
+	char *working_dir;                            /* absolute, or "" */
+	char *user;                                   /* as written: see user.h; or "" */
 	size_t n_diff_ids;
 	struct digest *diff_ids; /* lowest layer first */
 };

@@ -28,9 +28,11 @@ int digest_parse(const char *text, struct digest *ret, struct error *err)
 	size_t prefix = sizeof(algorithm) - 1;
 
 	if (strncmp(text, algorithm, prefix) != 0) {
-		if (colon && colon != text && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789+._-") == (size_t)(colon - text))
+		if (colon && colon != text &&
+		    strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789+._-") == (size_t)(colon - text))
 			return error_set(err, ENOTSUP, "digest '%.*s': only sha256 is supported", QUOTE_MAX, text);
-		return error_set(err, EINVAL, "'%.*s' is not a digest (sha256: and 64 hexadecimal digits)", QUOTE_MAX, text);
+		return error_set(err, EINVAL, "'%.*s' is not a digest (sha256: and 64 hexadecimal digits)", QUOTE_MAX,
+				 text);
 	}
 	if (strlen(text) != prefix + HEX_BYTES || strspn(text + prefix, "0123456789abcdef") != HEX_BYTES)
 		return error_set(err, EINVAL, "'%.*s' is not a digest (sha256: and 64 lower-case hexadecimal digits)",

@@ -1,6 +1,8 @@
 /*
  * Content digests, "sha256:" and 64 lower-case hexadecimal digits, and nothing else: a digest becomes a file name, so
  * its form is checked before any other use (CVE-2024-3727).
+ *
+ * Pure; runs anywhere.
  */
 #pragma once
 

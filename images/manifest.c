@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/base/json_field.h"
 #include "images/platform.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/cleanup.h"
 #include "runtime/base/error.h"
+#include "runtime/base/json_field.h"
 #include "runtime/base/text.h"
 
 static const struct {
@@ -68,10 +68,11 @@ static int find_kind(const char *type, enum manifest_kind *ret, struct error *er
 		}
 	}
 	if (strncmp(type, "application/vnd.docker.distribution.manifest.v1", 47) == 0)
-		return error_set(err, ENOTSUP,
-				 "this is a manifest of Docker schema 1, which is unsupported; push the image again with a "
-				 "current tool");
-	return error_set(err, ENOTSUP, "media type '%.100s' is no image manifest or index", type);
+		return error_set(
+			err, ENOTSUP,
+			"this is a manifest of Docker schema 1, which is unsupported; push the image again with a "
+			"current tool");
+	return error_set(err, ENOTSUP, "media type '%.100s' is not an image manifest or index", type);
 }
 
 /* ---- which kind ----------------------------------------------------------------------------------------------- */
@@ -112,7 +113,8 @@ static int kind_of(const json_t *root, const char *content_type, enum manifest_k
 	if (r < 0)
 		return r;
 	if (schema != 2)
-		return error_set(err, ENOTSUP, "schema version %llu is unsupported, only 2 is", (unsigned long long)schema);
+		return error_set(err, ENOTSUP, "schema version %llu is unsupported, only 2 is",
+				 (unsigned long long)schema);
 	if (*ret == MANIFEST_INDEX && (json_object_get(root, "layers") || json_object_get(root, "config")))
 		return error_set(err, EBADMSG, "an index with layers or config is ambiguous");
 	if (*ret == MANIFEST_IMAGE && json_object_get(root, "manifests"))
@@ -177,7 +179,8 @@ static int read_layers(const json_t *root, struct manifest *m, struct error *err
 
 		r = descriptor_read(json_array_get(layers, i), LAYER_MAX_BYTES, d, err);
 		if (r == 0 && !media_type_is_layer(d->media_type))
-			r = error_set(err, ENOTSUP, "media type '%.100s' is no layer that can be unpacked", d->media_type);
+			r = error_set(err, ENOTSUP, "media type '%.100s' is not a layer that can be unpacked",
+				      d->media_type);
 		if (r < 0)
 			return error_wrap(err, "layer %zu of %zu", i + 1, json_array_size(layers)), r;
 		m->n_layers++;

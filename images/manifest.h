@@ -28,15 +28,15 @@ enum {
 
 #define LAYER_MAX_BYTES (UINT64_C(1) << 40)
 
-#define MEDIA_OCI_INDEX "application/vnd.oci.image.index.v1+json"
-#define MEDIA_OCI_MANIFEST "application/vnd.oci.image.manifest.v1+json"
-#define MEDIA_OCI_CONFIG "application/vnd.oci.image.config.v1+json"
-#define MEDIA_OCI_LAYER "application/vnd.oci.image.layer.v1.tar"
-#define MEDIA_OCI_LAYER_GZIP MEDIA_OCI_LAYER "+gzip"
-#define MEDIA_OCI_LAYER_ZSTD MEDIA_OCI_LAYER "+zstd"
-#define MEDIA_DOCKER_LIST "application/vnd.docker.distribution.manifest.list.v2+json"
-#define MEDIA_DOCKER_MANIFEST "application/vnd.docker.distribution.manifest.v2+json"
-#define MEDIA_DOCKER_CONFIG "application/vnd.docker.container.image.v1+json"
+#define MEDIA_OCI_INDEX         "application/vnd.oci.image.index.v1+json"
+#define MEDIA_OCI_MANIFEST      "application/vnd.oci.image.manifest.v1+json"
+#define MEDIA_OCI_CONFIG        "application/vnd.oci.image.config.v1+json"
+#define MEDIA_OCI_LAYER         "application/vnd.oci.image.layer.v1.tar"
+#define MEDIA_OCI_LAYER_GZIP    MEDIA_OCI_LAYER "+gzip"
+#define MEDIA_OCI_LAYER_ZSTD    MEDIA_OCI_LAYER "+zstd"
+#define MEDIA_DOCKER_LIST       "application/vnd.docker.distribution.manifest.list.v2+json"
+#define MEDIA_DOCKER_MANIFEST   "application/vnd.docker.distribution.manifest.v2+json"
+#define MEDIA_DOCKER_CONFIG     "application/vnd.docker.container.image.v1+json"
 #define MEDIA_DOCKER_LAYER_GZIP "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 /* Every type a registry is asked for; schema 1 only so that its answer can be named. */

@@ -12,9 +12,9 @@
 static const struct {
 	const char *machine, *architecture, *variant;
 } machines[] = {
-	{ "x86_64", "amd64", "" },    { "aarch64", "arm64", "v8" }, { "armv7l", "arm", "v7" },  { "armv6l", "arm", "v6" },
-	{ "i686", "386", "" },        { "riscv64", "riscv64", "" }, { "ppc64le", "ppc64le", "" }, { "s390x", "s390x", "" },
-	{ "loongarch64", "loong64", "" },
+	{ "x86_64", "amd64", "" },    { "aarch64", "arm64", "v8" }, { "armv7l", "arm", "v7" },
+	{ "armv6l", "arm", "v6" },    { "i686", "386", "" },        { "riscv64", "riscv64", "" },
+	{ "ppc64le", "ppc64le", "" }, { "s390x", "s390x", "" },     { "loongarch64", "loong64", "" },
 };
 
 void platform_host(struct platform *ret)
@@ -85,5 +85,6 @@ bool platform_matches(const struct platform *want, const struct platform *offer)
 
 void platform_text(const struct platform *p, char ret[PLATFORM_TEXT_BYTES])
 {
-	(void)snprintf(ret, PLATFORM_TEXT_BYTES, "%s/%s%s%s", p->os, p->architecture, p->variant[0] ? "/" : "", p->variant);
+	(void)snprintf(ret, PLATFORM_TEXT_BYTES, "%s/%s%s%s", p->os, p->architecture, p->variant[0] ? "/" : "",
+		       p->variant);
 }

@@ -9,9 +9,9 @@
 #include "runtime/base/error.h"
 #include "runtime/base/text.h"
 
-#define HUB_HOST "docker.io"
+#define HUB_HOST     "docker.io"
 #define HUB_API_HOST "registry-1.docker.io"
-#define HUB_FOLDER "library/"
+#define HUB_FOLDER   "library/"
 
 static bool is_lower_or_digit(char c)
 {
@@ -35,8 +35,8 @@ static int check_port(const char *port, size_t size, struct error *err)
 		v = v * 10 + (unsigned)(port[i] - '0');
 	}
 	if (!is_good || v < 1 || v > 65535)
-		return error_set(err, EINVAL, "port '%.*s' is not a number from 1 to 65535", (int)(size > 20 ? 20 : size),
-				 port);
+		return error_set(err, EINVAL, "port '%.*s' is not a number from 1 to 65535",
+				 (int)(size > 20 ? 20 : size), port);
 	return 0;
 }
 
@@ -138,10 +138,11 @@ static int check_path(const char *path, size_t size, struct error *err)
 		const char *stop = slash ? slash : end;
 
 		if (!is_path_component(p, stop))
-			return error_set(err, EINVAL,
-					 "path component '%.*s' is not lower-case letters and digits with single . _ __ "
-					 "or - between them",
-					 (int)(stop - p > 80 ? 80 : stop - p), p);
+			return error_set(
+				err, EINVAL,
+				"path component '%.*s' is not lower-case letters and digits with single . _ __ "
+				"or - between them",
+				(int)(stop - p > 80 ? 80 : stop - p), p);
 		p = stop + 1;
 	}
 	return 0;

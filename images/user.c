@@ -54,12 +54,13 @@ static int to_id(struct word w, const char *what, uint32_t *ret, struct error *e
 	uint32_t v = 0;
 
 	if (!is_number(w))
-		return error_set(err, EINVAL, "%s '%.*s' is not a number", what, (int)(w.size > 40 ? 40 : w.size), w.text);
+		return error_set(err, EINVAL, "%s '%.*s' is not a number", what, (int)(w.size > 40 ? 40 : w.size),
+				 w.text);
 	for (size_t i = 0; i < w.size; i++) {
 		v = v * 10 + (uint32_t)(w.text[i] - '0');
 		if (v > USER_ID_MAX) /* at once: nothing can wrap around */
-			return error_set(err, ERANGE, "%s %.*s is above %d", what, (int)(w.size > 40 ? 40 : w.size), w.text,
-					 USER_ID_MAX);
+			return error_set(err, ERANGE, "%s %.*s is above %d", what, (int)(w.size > 40 ? 40 : w.size),
+					 w.text, USER_ID_MAX);
 	}
 	*ret = v;
 	return 0;
@@ -190,7 +191,8 @@ static int look(int layer_fd, const char *path, int *ret_fd, struct stat *st, st
 
 	if (fd == -ENOENT || fd == -ENOTDIR) {
 		/* a link whose target is in another layer: what is below does not show, and where it leads we do not look */
-		cleanup_fd int link = fd == -ENOENT ? fd_open_at(layer_fd, FD_IN_ROOT, path, O_PATH | O_NOFOLLOW, 0, NULL) : -1;
+		cleanup_fd int link =
+			fd == -ENOENT ? fd_open_at(layer_fd, FD_IN_ROOT, path, O_PATH | O_NOFOLLOW, 0, NULL) : -1;
 
 		return link >= 0 ? FILE_NONE : FILE_BELOW;
 	}

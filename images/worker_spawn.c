@@ -1,3 +1,4 @@
+/* Starting a confined worker: see worker_spawn.h. */
 #include "images/worker_spawn.h"
 
 #include <errno.h>
@@ -90,9 +91,9 @@ failed:
 
 static int start(const struct plan *p, int report, struct worker *w, struct error *err)
 {
-	struct clone_args args = {
-		.flags = CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&w->pidfd, .exit_signal = SIGCHLD
-	};
+	struct clone_args args = { .flags = CLONE_PIDFD,
+				   .pidfd = (uint64_t)(uintptr_t)&w->pidfd,
+				   .exit_signal = SIGCHLD };
 	long pid = syscall(SYS_clone3, &args, sizeof(args));
 	int code = 0;
 	ssize_t n;
@@ -109,7 +110,8 @@ static int start(const struct plan *p, int report, struct worker *w, struct erro
 	return n == sizeof(code) ? error_errno(err, code, "'%s'", p->path) : 0;
 }
 
-int worker_spawn(const char *path, const char *kind, const int *fds, size_t n_fds, struct worker *ret, struct error *err)
+int worker_spawn(const char *path, const char *kind, const int *fds, size_t n_fds, struct worker *ret,
+		 struct error *err)
 {
 	struct worker w = { -1, -1, 0 };
 	char ours[PATH_MAX], name[32];

@@ -26,7 +26,8 @@ struct worker {
  * fds     borrowed; become 4, 5, ...
  * Returns 0, or -errno: -ENOENT no such program.
  */
-int worker_spawn(const char *path, const char *kind, const int *fds, size_t n_fds, struct worker *ret, struct error *err);
+int worker_spawn(const char *path, const char *kind, const int *fds, size_t n_fds, struct worker *ret,
+		 struct error *err);
 
 /* End it if it still runs, reap it, close what we hold. *ret_status as waitpid(2) gives it; NULL: not wanted. */
 void worker_end(struct worker *w, int *ret_status);
