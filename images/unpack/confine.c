@@ -1,13 +1,14 @@
+/* The confinement of the unpack worker: see confine.h. */
 #include "images/unpack/confine.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/securebits.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/capability.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -33,9 +34,12 @@ static int set_limits(const struct confine_limits *l, struct error *err)
 		int resource;
 		rlim_t value;
 	} limits[] = {
-		{ RLIMIT_FSIZE, l->file_bytes }, { RLIMIT_AS, IS_SANITIZED ? RLIM_INFINITY : l->memory_bytes },
-		{ RLIMIT_CPU, l->cpu_s },	 { RLIMIT_NOFILE, OPEN_FILES_MAX },
-		{ RLIMIT_CORE, 0 },		 { RLIMIT_MEMLOCK, 0 },
+		{ RLIMIT_FSIZE, l->file_bytes },
+		{ RLIMIT_AS, IS_SANITIZED ? RLIM_INFINITY : l->memory_bytes },
+		{ RLIMIT_CPU, l->cpu_s },
+		{ RLIMIT_NOFILE, OPEN_FILES_MAX },
+		{ RLIMIT_CORE, 0 },
+		{ RLIMIT_MEMLOCK, 0 },
 	};
 
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
@@ -56,24 +60,26 @@ static int set_limits(const struct confine_limits *l, struct error *err)
 
 static int drop_capabilities(struct error *err)
 {
-	static const uint32_t kept = 1U << CAP_CHOWN | 1U << CAP_DAC_OVERRIDE | 1U << CAP_FOWNER | 1U << CAP_FSETID;
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2] = { { .effective = kept, .permitted = kept } };
+	static const cap_value_t kept[] = { CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_SETFCAP };
+	enum { N = sizeof(kept) / sizeof(kept[0]) };
+	cap_t caps;
+	int r = 0;
 
-	data[CAP_SETFCAP / 32].effective |= 1U << CAP_SETFCAP % 32;
-	data[CAP_SETFCAP / 32].permitted |= 1U << CAP_SETFCAP % 32;
 	if (prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
-				     SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
-				     SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED) < 0)
+					     SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+					     SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED) < 0)
 		return error_errno(err, errno, "set secure bits");
-	for (unsigned long c = 0; prctl(PR_CAPBSET_READ, c) >= 0; c++)
-		if (prctl(PR_CAPBSET_DROP, c) < 0)
+	for (cap_value_t c = 0; c < cap_max_bits(); c++)
+		if (cap_drop_bound(c) < 0)
 			return error_errno(err, errno, "empty the bounding set");
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+	if (cap_reset_ambient() < 0)
 		return error_errno(err, errno, "empty the ambient set");
-	if (syscall(SYS_capset, &header, data) < 0)
-		return error_errno(err, errno, "reduce capabilities (the unpack worker must start as root)");
-	return 0;
+	caps = cap_init();
+	if (!caps || cap_set_flag(caps, CAP_PERMITTED, N, kept, CAP_SET) < 0 ||
+	    cap_set_flag(caps, CAP_EFFECTIVE, N, kept, CAP_SET) < 0 || cap_set_proc(caps) < 0)
+		r = error_errno(err, errno, "reduce capabilities (the unpack worker must start as root)");
+	(void)cap_free(caps); /* NULL is refused, and nothing else */
+	return r;
 }
 
 int confine_process(int dir_fd, const struct confine_limits *limits, struct error *err)
@@ -99,17 +105,50 @@ int confine_process(int dir_fd, const struct confine_limits *limits, struct erro
 
 static const int allowed[] = {
 	/* the archive and the parent */
-	SCMP_SYS(read), SCMP_SYS(sendmsg),
+	SCMP_SYS(read),
+	SCMP_SYS(sendmsg),
+	SCMP_SYS(recvmsg), /* the layers below, which it may only read */
+	SCMP_SYS(fgetxattr),
+	SCMP_SYS(flistxattr),
 	/* the tree */
-	SCMP_SYS(openat), SCMP_SYS(openat2), SCMP_SYS(close), SCMP_SYS(pwrite64), SCMP_SYS(ftruncate), SCMP_SYS(fstat),
-	SCMP_SYS(newfstatat), SCMP_SYS(fstatat64), SCMP_SYS(statx), SCMP_SYS(mkdirat), SCMP_SYS(mknodat),
-	SCMP_SYS(symlinkat), SCMP_SYS(linkat), SCMP_SYS(unlinkat), SCMP_SYS(readlinkat), SCMP_SYS(fchown),
-	SCMP_SYS(fchownat), SCMP_SYS(fchmod), SCMP_SYS(fchmodat), SCMP_SYS(fsetxattr), SCMP_SYS(utimensat),
-	SCMP_SYS(getdents64), SCMP_SYS(lseek),
+	SCMP_SYS(openat),
+	SCMP_SYS(openat2),
+	SCMP_SYS(close),
+	SCMP_SYS(pwrite64),
+	SCMP_SYS(ftruncate),
+	SCMP_SYS(fstat),
+	SCMP_SYS(newfstatat),
+	SCMP_SYS(fstatat64),
+	SCMP_SYS(statx),
+	SCMP_SYS(mkdirat),
+	SCMP_SYS(mknodat),
+	SCMP_SYS(symlinkat),
+	SCMP_SYS(linkat),
+	SCMP_SYS(unlinkat),
+	SCMP_SYS(readlinkat),
+	SCMP_SYS(fchown),
+	SCMP_SYS(fchownat),
+	SCMP_SYS(fchmod),
+	SCMP_SYS(fchmodat),
+	SCMP_SYS(fsetxattr),
+	SCMP_SYS(utimensat),
+	SCMP_SYS(getdents64),
+	SCMP_SYS(lseek),
 	/* threads and memory */
-	SCMP_SYS(futex), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(brk), SCMP_SYS(sched_yield),
-	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall), SCMP_SYS(clock_gettime),
-	SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(rseq), SCMP_SYS(set_robust_list),
+	SCMP_SYS(futex),
+	SCMP_SYS(munmap),
+	SCMP_SYS(mremap),
+	SCMP_SYS(madvise),
+	SCMP_SYS(brk),
+	SCMP_SYS(sched_yield),
+	SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(restart_syscall),
+	SCMP_SYS(clock_gettime),
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
+	SCMP_SYS(rseq),
+	SCMP_SYS(set_robust_list),
 };
 
 static int add_rules(scmp_filter_ctx f)
@@ -123,7 +162,8 @@ static int add_rules(scmp_filter_ctx f)
 	for (size_t i = 0; r == 0 && i < sizeof(mapping) / sizeof(mapping[0]); i++)
 		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, mapping[i], 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	for (size_t i = 0; r == 0 && i < sizeof(commands) / sizeof(commands[0]); i++)
-		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)commands[i]));
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+				     SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)commands[i]));
 	return r;
 }
 

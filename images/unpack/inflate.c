@@ -106,7 +106,9 @@ const char *inflate_format_name(enum inflate_format f)
 struct inflater *inflater_new(enum inflate_format format, bool is_zlib)
 {
 	const struct inflate_ops *gzip = inflate_isal && !is_zlib ? inflate_isal : &inflate_zlib;
-	const struct inflate_ops *const all[] = { [INFLATE_PLAIN] = &plain, [INFLATE_GZIP] = gzip, [INFLATE_ZSTD] = &zstd };
+	const struct inflate_ops *const all[] = {
+		[INFLATE_PLAIN] = &plain, [INFLATE_GZIP] = gzip, [INFLATE_ZSTD] = &zstd
+	};
 	struct inflater *z = calloc(1, sizeof(*z));
 
 	if (!z)

@@ -3,6 +3,8 @@
  *
  * gzip members and zstd frames may follow each other; anything else after the end is refused. Checksums are verified.
  * Pure: no file, no thread. Memory: at most zstd's window of 128 MiB.
+ *
+ * Runs in: the unpack worker.
  */
 #pragma once
 

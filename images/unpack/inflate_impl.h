@@ -1,4 +1,4 @@
-/* One decompressor. Private to inflate*.c. */
+/* One decompressor. Private to inflate*.c. Runs in: the unpack worker. */
 #pragma once
 
 #include <stdbool.h>

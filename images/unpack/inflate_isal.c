@@ -52,9 +52,9 @@ static int complain(const struct gzip *g, int r, struct error *err)
 	if (g->is_later && r == ISAL_INVALID_WRAPPER)
 		return error_set(err, EBADMSG, "something that is not gzip follows the gzip stream");
 	return error_set(err, EBADMSG, "the gzip stream is damaged: %s",
-			 r == ISAL_INCORRECT_CHECKSUM ? "incorrect data check" :
-			 r == ISAL_INVALID_WRAPPER    ? "incorrect header check" :
-							"invalid block, symbol or distance");
+			 r == ISAL_INCORRECT_CHECKSUM ? "incorrect data check"
+			 : r == ISAL_INVALID_WRAPPER  ? "incorrect header check"
+						      : "invalid block, symbol or distance");
 }
 
 static int gzip_step(void *state, const uint8_t **in, size_t *in_size, uint8_t *out, size_t room, size_t *ret_size,

@@ -57,7 +57,8 @@ static int gzip_step(void *state, const uint8_t **in, size_t *in_size, uint8_t *
 		else if (r != Z_OK && g->is_later && g->z.total_out == 0)
 			return error_set(err, EBADMSG, "something that is not gzip follows the gzip stream");
 		else if (r != Z_OK)
-			return error_set(err, EBADMSG, "the gzip stream is damaged: %s", g->z.msg ? g->z.msg : "unknown error");
+			return error_set(err, EBADMSG, "the gzip stream is damaged: %s",
+					 g->z.msg ? g->z.msg : "unknown error");
 	}
 	*in += *in_size - g->z.avail_in;
 	*in_size = g->z.avail_in;

@@ -1,3 +1,4 @@
+/* Messages between parent and unpack worker: see messages.h. One field list for both directions. */
 #include "images/unpack/messages.h"
 
 #include <errno.h>
@@ -14,9 +15,10 @@ typedef void field_fn(void *arg, uint64_t *field);
 
 static void each_budget_field(struct unpack_budget *b, field_fn *fn, void *arg)
 {
-	uint64_t *const fields[] = { &b->in_bytes, &b->out_bytes,   &b->ratio,	     &b->ratio_floor,
-				     &b->entries,  &b->path_bytes,  &b->xattr_entry, &b->xattr_bytes,
-				     &b->wall_ms,  &b->memory_bytes };
+	uint64_t *const fields[] = {
+		&b->in_bytes,   &b->out_bytes,   &b->ratio,       &b->ratio_floor, &b->entries,
+		&b->path_bytes, &b->xattr_entry, &b->xattr_bytes, &b->wall_ms,     &b->memory_bytes
+	};
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		fn(arg, fields[i]);
@@ -24,8 +26,8 @@ static void each_budget_field(struct unpack_budget *b, field_fn *fn, void *arg)
 
 static void each_result_field(struct unpack_result *r, field_fn *fn, void *arg)
 {
-	uint64_t *const fields[] = { &r->in_bytes,    &r->out_bytes, &r->file_bytes, &r->entries,
-				     &r->parents, &r->xattrs_dropped, &r->format };
+	uint64_t *const fields[] = { &r->in_bytes,       &r->out_bytes,       &r->file_bytes, &r->entries, &r->parents,
+				     &r->xattrs_dropped, &r->devices_skipped, &r->depends,    &r->format };
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		fn(arg, fields[i]);
@@ -55,12 +57,14 @@ int unpack_send(int sock, const struct unpack_message *m, const int *fds, size_t
 	case UNPACK_START:
 		each_budget_field(&copy.start.budget, put, &w);
 		frame_put_u8(&w, copy.start.skip_compressed);
+		frame_put_u8(&w, copy.start.has_below);
 		break;
 	case UNPACK_PROGRESS:
 		frame_put_u64(&w, m->progress.in_bytes);
 		frame_put_u64(&w, m->progress.entries);
 		break;
 	case UNPACK_OPAQUE:
+	case UNPACK_BELOW:
 		break;
 	case UNPACK_DONE:
 		frame_put_str(&w, m->done.diff_id.text);
@@ -98,12 +102,14 @@ int unpack_decode(const void *data, size_t size, struct unpack_message *ret, str
 	case UNPACK_START:
 		each_budget_field(&m.start.budget, get, &f);
 		m.start.skip_compressed = frame_get_u8(&f);
+		m.start.has_below = frame_get_u8(&f);
 		break;
 	case UNPACK_PROGRESS:
 		m.progress.in_bytes = frame_get_u64(&f);
 		m.progress.entries = frame_get_u64(&f);
 		break;
 	case UNPACK_OPAQUE:
+	case UNPACK_BELOW:
 		break;
 	case UNPACK_DONE:
 		r = get_digest(&f, false, &m.done.diff_id, err);
@@ -135,7 +141,7 @@ int unpack_receive(int sock, struct unpack_message *ret, int *ret_fds, size_t *n
 	if (n <= 0)
 		return (int)n;
 	r = unpack_decode(memory, (size_t)n, ret, err);
-	if (r == 0 && *n_fds > 0 && ret->type != UNPACK_OPAQUE)
+	if (r == 0 && *n_fds > 0 && ret->type != UNPACK_OPAQUE && ret->type != UNPACK_BELOW)
 		r = error_set(err, EPROTO, "descriptors with a message of type %u", (unsigned)ret->type);
 	if (r < 0) {
 		for (size_t i = 0; i < *n_fds; i++)

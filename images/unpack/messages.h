@@ -1,15 +1,19 @@
 /*
  * What parent and unpack worker say to each other, over a SOCK_SEQPACKET pair, in frames (runtime/base/frame.h).
  *
- *   parent -> worker   START     budgets, u8 skip_compressed; once, first
+ *   parent -> worker   START     budgets, u8 skip_compressed, u8 has_below; once, first
+ *                      BELOW     the answer: one directory, the layers below, merged and read-only
  *   worker -> parent   PROGRESS  u64 compressed bytes read, u64 entries; now and then, may be lost
  *                      OPAQUE    with 1 to 16 directories as descriptors: give them trusted.overlay.opaque. Setting that
  *                                needs CAP_SYS_ADMIN, which the worker must not have; the parent checks that each is a
  *                                directory of the layer's file system
+ *                      BELOW     what lies below is needed; at most once, and only when there is something
  *                      DONE      the result; last
  *                      FAILED    u32 errno, string; last
  *
  * The parent takes what the worker says for as hostile as the archive: it may be the archive speaking.
+ *
+ * Runs in: whoever holds the store (root), and the unpack worker.
  */
 #pragma once
 
@@ -26,16 +30,17 @@ enum unpack_message_type {
 	UNPACK_OPAQUE,
 	UNPACK_DONE,
 	UNPACK_FAILED,
+	UNPACK_BELOW,
 };
 
-enum { UNPACK_PROTO_VERSION = 1, UNPACK_MESSAGE_BYTES = 2048, UNPACK_FDS_MAX = 16 };
+enum { UNPACK_PROTO_VERSION = 2, UNPACK_MESSAGE_BYTES = 2048, UNPACK_FDS_MAX = 16 };
 
 struct unpack_message {
 	enum unpack_message_type type;
 	union {
 		struct {
 			struct unpack_budget budget;
-			bool skip_compressed;
+			bool skip_compressed, has_below;
 		} start;
 		struct {
 			uint64_t in_bytes, entries;

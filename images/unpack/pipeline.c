@@ -1,3 +1,4 @@
+/* Threads that read, inflate and hash beside the one that unpacks: see pipeline.h. */
 #include "images/unpack/pipeline.h"
 
 #include <errno.h>
@@ -167,10 +168,11 @@ static int check_out(struct pipeline *p, size_t more, size_t unused, struct erro
 
 	p->out_bytes += more;
 	if (p->out_bytes > p->limits.out_bytes)
-		return error_set(err, EFBIG, "the layer inflates to more than the %llu bytes it may have",
+		return error_set(err, EFBIG,
+				 "the layer inflates to more than the %llu bytes it may have (CUBIT_LAYER_MAX)",
 				 (unsigned long long)p->limits.out_bytes);
 	if (p->out_bytes > p->limits.ratio_floor && p->out_bytes / p->limits.ratio > in)
-		return error_set(err, EFBIG, "the layer inflates to more than %llu times its size",
+		return error_set(err, EFBIG, "the layer inflates to more than %llu times its size (CUBIT_LAYER_RATIO)",
 				 (unsigned long long)p->limits.ratio);
 	return 0;
 }

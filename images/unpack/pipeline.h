@@ -24,7 +24,7 @@ struct pipeline; /* opaque */
 
 struct pipeline_limits {
 	uint64_t in_bytes, out_bytes;
-	uint64_t ratio;       /* out may be this many times in, once it is above ratio_floor */
+	uint64_t ratio; /* out may be this many times in, once it is above ratio_floor */
 	uint64_t ratio_floor;
 	bool skip_compressed; /* the digest of what comes in is not wanted */
 };

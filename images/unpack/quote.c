@@ -1,3 +1,4 @@
+/* Hostile names made fit to print: see quote.h. */
 #include "images/unpack/quote.h"
 
 #include <stdio.h>

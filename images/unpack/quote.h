@@ -1,4 +1,8 @@
-/* Names out of an archive, made fit to print: control bytes, quotes and what is not ASCII escaped, long ones cut. */
+/*
+ * Names out of an archive, made fit to print: control bytes, quotes and what is not ASCII escaped, long ones cut.
+ *
+ * Pure; runs anywhere.
+ */
 #pragma once
 
 #include <stddef.h>

@@ -35,72 +35,6 @@ void tar_reader_free(struct tar_reader *r)
 	free(r);
 }
 
-/* ---- bytes ---- */
-
-/* At least one byte in the span: 1, or 0 at the end. */
-static int refill(struct tar_reader *r, struct error *err)
-{
-	int ret;
-
-	if (r->span_size > 0)
-		return 1;
-	ret = r->fill(r->fill_arg, &r->span, &r->span_size, err);
-	if (ret <= 0)
-		r->span_size = 0;
-	return ret;
-}
-
-static int cut_off(struct error *err)
-{
-	return error_set(err, EBADMSG, "the archive is cut off in the middle");
-}
-
-/* As tar_take, but 0 when the archive ends before the first byte; 1 when all is there. */
-static int take_or_end(struct tar_reader *r, void *ret, size_t size, struct error *err)
-{
-	uint8_t *to = ret;
-	size_t done = 0;
-
-	while (done < size) {
-		size_t n;
-		int got = refill(r, err);
-
-		if (got < 0)
-			return got;
-		if (got == 0)
-			return done == 0 ? 0 : cut_off(err);
-		n = size - done < r->span_size ? size - done : r->span_size;
-		memcpy(to + done, r->span, n);
-		r->span += n;
-		r->span_size -= n;
-		done += n;
-	}
-	return 1;
-}
-
-int tar_take(struct tar_reader *r, void *ret, size_t size, struct error *err)
-{
-	int got = take_or_end(r, ret, size, err);
-
-	return got == 0 ? cut_off(err) : got < 0 ? got : 0;
-}
-
-static int skip(struct tar_reader *r, uint64_t size, struct error *err)
-{
-	while (size > 0) {
-		size_t n;
-		int got = refill(r, err);
-
-		if (got <= 0)
-			return got < 0 ? got : cut_off(err);
-		n = size < r->span_size ? (size_t)size : r->span_size;
-		r->span += n;
-		r->span_size -= n;
-		size -= n;
-	}
-	return 0;
-}
-
 static uint32_t padding_of(uint64_t size)
 {
 	return (uint32_t)(-size & (TAR_BLOCK_BYTES - 1));
@@ -132,12 +66,12 @@ static bool is_sum_right(const uint8_t *h)
 /* The next header block: 1, or 0 at the end of the archive (two zero blocks, or nothing more). */
 static int next_header(struct tar_reader *r, uint8_t *h, struct error *err)
 {
-	int got = take_or_end(r, h, TAR_BLOCK_BYTES, err);
+	int got = tar_take_or_end(r, h, TAR_BLOCK_BYTES, err);
 
 	if (got <= 0)
 		return got;
 	if (is_zero(h)) {
-		got = take_or_end(r, h, TAR_BLOCK_BYTES, err);
+		got = tar_take_or_end(r, h, TAR_BLOCK_BYTES, err);
 		if (got <= 0 || is_zero(h))
 			return got < 0 ? got : 0;
 		return error_set(err, EBADMSG, "not a valid tar archive: something follows a zero block");
@@ -176,8 +110,8 @@ static int take_meta(struct tar_reader *r, uint64_t size, const char *owner, str
 	int got;
 
 	if (size > TAR_META_MAX)
-		return error_set(err, EFBIG, "entry %s: an extended header of %llu bytes, the limit is %d", QUOTE(owner),
-				 (unsigned long long)size, TAR_META_MAX);
+		return error_set(err, EFBIG, "entry %s: an extended header of %llu bytes, the limit is %d",
+				 QUOTE(owner), (unsigned long long)size, TAR_META_MAX);
 	buf_reset(ret);
 	to = buf_reserve(ret, (size_t)size + 1);
 	if (!to)
@@ -186,7 +120,7 @@ static int take_meta(struct tar_reader *r, uint64_t size, const char *owner, str
 	if (got < 0)
 		return got;
 	buf_grown(ret, (size_t)size);
-	return skip(r, padding_of(size), err);
+	return tar_skip(r, padding_of(size), err);
 }
 
 /* L and K: a path, terminated. */
@@ -198,8 +132,8 @@ static int take_long(struct tar_reader *r, uint64_t size, const char *owner, str
 		return got;
 	ret->size = strlen(buf_str(ret)); /* what follows a NUL is no part of it */
 	if (ret->size > r->limits.path_bytes)
-		return error_set(err, EFBIG, "entry %s: a path of %zu bytes, the limit is %zu", QUOTE(buf_str(ret)), ret->size,
-				 r->limits.path_bytes);
+		return error_set(err, EFBIG, "entry %s: a path of %zu bytes, the limit is %zu", QUOTE(buf_str(ret)),
+				 ret->size, r->limits.path_bytes);
 	return 0;
 }
 
@@ -219,7 +153,7 @@ static int take_extension(struct tar_reader *r, const uint8_t *h, struct error *
 		tar_meta_reset(&r->meta);
 		if (size > TAR_META_MAX) {
 			r->meta.too_large = (uint64_t)size;
-			ret = skip(r, (uint64_t)size + padding_of((uint64_t)size), err);
+			ret = tar_skip(r, (uint64_t)size + padding_of((uint64_t)size), err);
 			break;
 		}
 		ret = take_meta(r, (uint64_t)size, owner, &r->meta.pax, err);
@@ -233,8 +167,9 @@ static int take_extension(struct tar_reader *r, const uint8_t *h, struct error *
 		ret = take_long(r, (uint64_t)size, owner, &r->meta.gnu_link, err);
 		break;
 	default: /* global: nothing in it is about one entry that we would believe */
-		ret = (uint64_t)size > TAR_META_MAX ? error_set(err, EFBIG, "a global header of %lld bytes", (long long)size) :
-						      skip(r, (uint64_t)size + padding_of((uint64_t)size), err);
+		ret = (uint64_t)size > TAR_META_MAX
+			      ? error_set(err, EFBIG, "a global header of %lld bytes", (long long)size)
+			      : tar_skip(r, (uint64_t)size + padding_of((uint64_t)size), err);
 		break;
 	}
 	return ret < 0 ? ret : 1;
@@ -268,22 +203,22 @@ static int set_names(struct tar_reader *r, const uint8_t *h, struct tar_entry *e
 	if (!*e->path)
 		return error_set(err, EBADMSG, "an entry without a name");
 	if (r->path.size > r->limits.path_bytes)
-		return error_set(err, EFBIG, "entry %s: a path of %zu bytes, the limit is %zu", QUOTE(e->path), r->path.size,
-				 r->limits.path_bytes);
+		return error_set(err, EFBIG, "entry %s: a path of %zu bytes, the limit is %zu", QUOTE(e->path),
+				 r->path.size, r->limits.path_bytes);
 	if (r->meta.too_large > 0)
-		return error_set(err, EFBIG, "entry %s: an extended header of %llu bytes, the limit is %d", QUOTE(e->path),
-				 (unsigned long long)r->meta.too_large, TAR_META_MAX);
+		return error_set(err, EFBIG, "entry %s: an extended header of %llu bytes, the limit is %d",
+				 QUOTE(e->path), (unsigned long long)r->meta.too_large, TAR_META_MAX);
 	if (r->meta.xattr_bytes > r->limits.xattr_bytes)
-		return error_set(err, EFBIG, "entry %s: %zu bytes of extended attributes, the limit is %zu", QUOTE(e->path),
-				 r->meta.xattr_bytes, r->limits.xattr_bytes);
+		return error_set(err, EFBIG, "entry %s: %zu bytes of extended attributes, the limit is %zu",
+				 QUOTE(e->path), r->meta.xattr_bytes, r->limits.xattr_bytes);
 	return 0;
 }
 
 static int set_type(struct tar_reader *r, const uint8_t *h, struct tar_entry *e, struct error *err)
 {
 	static const char letters[] = "01234567S";
-	static const enum tar_type types[] = { TAR_FILE,  TAR_HARDLINK, TAR_SYMLINK, TAR_CHAR, TAR_BLOCK,
-					       TAR_DIR,	  TAR_FIFO,	TAR_FILE,    TAR_FILE };
+	static const enum tar_type types[] = { TAR_FILE, TAR_HARDLINK, TAR_SYMLINK, TAR_CHAR, TAR_BLOCK,
+					       TAR_DIR,  TAR_FIFO,     TAR_FILE,    TAR_FILE };
 	const char *at = h[H_TYPE] ? strchr(letters, h[H_TYPE]) : letters;
 
 	if (!at)
@@ -348,9 +283,9 @@ int tar_next(struct tar_reader *r, struct tar_entry *ret, struct error *err)
 
 	if (r->is_over)
 		return 0;
-	got = skip(r, r->left, err);
+	got = tar_skip(r, r->left, err);
 	if (got == 0)
-		got = skip(r, r->padding, err);
+		got = tar_skip(r, r->padding, err);
 	if (got < 0)
 		return got;
 	r->left = r->padding = 0;
@@ -390,9 +325,9 @@ int tar_data(struct tar_reader *r, const void **data, size_t *size, uint64_t *of
 		return 0;
 	if (r->n_segments > 0) /* checked: the segments hold exactly what is left */
 		most = r->segments[r->segment].size - r->segment_used;
-	got = refill(r, err);
+	got = tar_refill(r, err);
 	if (got <= 0)
-		return got < 0 ? got : cut_off(err);
+		return got < 0 ? got : tar_cut_off(err);
 	*data = r->span;
 	*size = most < r->span_size ? (size_t)most : r->span_size;
 	*offset = r->n_segments > 0 ? r->segments[r->segment].offset + r->segment_used : r->at;

@@ -9,6 +9,8 @@
  *
  * Pure: no file, no thread. Memory is bounded by the limits. Everything it returns was written by a stranger: paths may
  * hold ".." and start with "/", numbers are only known to fit their types.
+ *
+ * Runs in: the unpack worker.
  */
 #pragma once
 

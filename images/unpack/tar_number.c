@@ -52,7 +52,8 @@ int tar_decimal(const char *text, size_t size, uint64_t *ret)
 	for (size_t i = 0; i < size; i++) {
 		if (text[i] < '0' || text[i] > '9')
 			return -EINVAL;
-		if (__builtin_mul_overflow(v, UINT64_C(10), &v) || __builtin_add_overflow(v, (uint64_t)(text[i] - '0'), &v))
+		if (__builtin_mul_overflow(v, UINT64_C(10), &v) ||
+		    __builtin_add_overflow(v, (uint64_t)(text[i] - '0'), &v))
 			return -ERANGE;
 	}
 	*ret = v;

@@ -10,7 +10,7 @@
 enum { XATTR_NAME_BYTES_MAX = 255, ID_MAX_EXCLUSIVE = 0xffffffff /* -1 means: leave as it is */ };
 
 struct record {
-	char *key; /* terminated */
+	char *key;   /* terminated */
 	char *value; /* terminated, but may hold NUL */
 	size_t size;
 	const char *owner;
@@ -28,8 +28,8 @@ static int set_name(struct tar_reader *r, const struct record *rec, struct buf *
 	if (memchr(rec->value, '\0', rec->size))
 		return bad(rec, err);
 	if (rec->size > r->limits.path_bytes)
-		return error_set(err, EFBIG, "entry %s: a path of %zu bytes, the limit is %zu", QUOTE(rec->value), rec->size,
-				 r->limits.path_bytes);
+		return error_set(err, EFBIG, "entry %s: a path of %zu bytes, the limit is %zu", QUOTE(rec->value),
+				 rec->size, r->limits.path_bytes);
 	buf_reset(to);
 	return buf_append(to, rec->value, rec->size) < 0 ? error_errno(err, ENOMEM, "path") : 0;
 }
@@ -98,7 +98,8 @@ static int on_xattr(struct tar_reader *r, const struct record *rec, struct error
 	while (i < m->n_xattrs && strcmp(m->xattrs[i].name, name) != 0)
 		i++; /* the last of that name wins */
 	if (i == TAR_XATTRS_MAX)
-		return error_set(err, EFBIG, "entry %s: more than %d extended attributes", QUOTE(rec->owner), TAR_XATTRS_MAX);
+		return error_set(err, EFBIG, "entry %s: more than %d extended attributes", QUOTE(rec->owner),
+				 TAR_XATTRS_MAX);
 	m->xattrs[i] = (struct tar_xattr){ .name = name, .value = rec->value, .size = rec->size };
 	if (i == m->n_xattrs)
 		m->n_xattrs++;
@@ -181,8 +182,8 @@ static const struct {
 static int take_record(struct tar_reader *r, const struct record *rec, struct error *err)
 {
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		bool is_it = keys[i].is_prefix ? strncmp(rec->key, keys[i].key, strlen(keys[i].key)) == 0 :
-						 strcmp(rec->key, keys[i].key) == 0;
+		bool is_it = keys[i].is_prefix ? strncmp(rec->key, keys[i].key, strlen(keys[i].key)) == 0
+					       : strcmp(rec->key, keys[i].key) == 0;
 
 		if (is_it)
 			return rec->size == 0 && !keys[i].may_be_empty ? 0 : keys[i].fn(r, rec, err);

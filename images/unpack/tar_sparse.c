@@ -18,7 +18,8 @@ static int bad_map(const char *path, struct error *err)
 int tar_segment_add(struct tar_reader *r, uint64_t offset, uint64_t size, const char *path, struct error *err)
 {
 	if (r->n_segments == TAR_SEGMENTS_MAX)
-		return error_set(err, EFBIG, "entry %s: more than %d segments in a sparse file", QUOTE(path), TAR_SEGMENTS_MAX);
+		return error_set(err, EFBIG, "entry %s: more than %d segments in a sparse file", QUOTE(path),
+				 TAR_SEGMENTS_MAX);
 	if (r->n_segments == r->room_segments) {
 		size_t room = r->room_segments ? r->room_segments * 2 : 64;
 		struct tar_segment *s = realloc(r->segments, room * sizeof(*s));
@@ -80,8 +81,8 @@ static int take_pairs(struct tar_reader *r, const uint8_t *at, int count, const 
 
 		if (at[0] == '\0')
 			return 0; /* the rest is unused */
-		if (tar_number(at, H_NUMBER_SIZE, &offset) < 0 || tar_number(at + H_NUMBER_SIZE, H_NUMBER_SIZE, &size) < 0 ||
-		    offset < 0 || size < 0)
+		if (tar_number(at, H_NUMBER_SIZE, &offset) < 0 ||
+		    tar_number(at + H_NUMBER_SIZE, H_NUMBER_SIZE, &size) < 0 || offset < 0 || size < 0)
 			return bad_map(path, err);
 		ret = tar_segment_add(r, (uint64_t)offset, (uint64_t)size, path, err);
 		if (ret < 0)
@@ -178,7 +179,8 @@ int tar_sparse_pax(struct tar_reader *r, const char *path, uint64_t *ret_size, s
 	int ret = 0;
 
 	if (!m->has_real_size || m->has_offset || m->sparse_major > 1 || (m->sparse_major == 1 && m->sparse_minor != 0))
-		return error_set(err, ENOTSUP, "entry %s: sparse format %u.%u", QUOTE(path), m->sparse_major, m->sparse_minor);
+		return error_set(err, ENOTSUP, "entry %s: sparse format %u.%u", QUOTE(path), m->sparse_major,
+				 m->sparse_minor);
 	if (m->sparse_major == 1) {
 		r->n_segments = 0;
 		ret = read_lines(r, path, err);

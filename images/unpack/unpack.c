@@ -60,15 +60,36 @@ static int make_opaque(const struct stat *layer, const int *fds, size_t n, struc
 		if (fstat(fds[i], &st) < 0)
 			return error_errno(err, errno, "look at an opaque directory");
 		if (!S_ISDIR(st.st_mode) || st.st_dev != layer->st_dev)
-			return error_set(err, EPROTO, "the unpack worker sent something that is no directory of the layer");
+			return error_set(err, EPROTO,
+					 "the unpack worker sent something that is not a directory of the layer");
 		if (fsetxattr(fds[i], "trusted.overlay.opaque", "y", 1, 0) < 0)
 			return error_errno(err, errno, "make a directory opaque");
 	}
 	return 0;
 }
 
+/* At most once: a worker that asks for ever would keep us at it. */
+static int tell_below(struct unpack_spec *spec, struct worker *w, struct error *err)
+{
+	const struct unpack_message m = { .type = UNPACK_BELOW };
+	cleanup_fd int fd = spec->below
+				    ? spec->below(spec->below_arg, err)
+				    : error_set(err, EPROTO, "the unpack worker asked for layers that are not there");
+	int r;
+
+	if (fd < 0)
+		return fd;
+	spec->below = NULL;
+	r = unpack_send(w->control, &m, &fd, 1, 0, err);
+	if (r == -EPIPE) { /* dead: serving will find out of what */
+		error_clear(err);
+		r = 0;
+	}
+	return r;
+}
+
 /* One message: 1 go on, 0 the result is there, -errno. */
-static int serve(const struct unpack_spec *spec, struct worker *w, const struct stat *layer, struct unpack_result *ret,
+static int serve(struct unpack_spec *spec, struct worker *w, const struct stat *layer, struct unpack_result *ret,
 		 struct error *err)
 {
 	struct unpack_message m;
@@ -95,26 +116,31 @@ static int serve(const struct unpack_spec *spec, struct worker *w, const struct 
 	switch (m.type) {
 	case UNPACK_PROGRESS:
 		if (spec->progress)
-			spec->progress(&(struct unpack_progress){ m.progress.in_bytes, spec->total_bytes, m.progress.entries },
-				       spec->progress_arg);
+			spec->progress(
+				&(struct unpack_progress){ m.progress.in_bytes, spec->total_bytes, m.progress.entries },
+				spec->progress_arg);
 		return 1;
 	case UNPACK_OPAQUE:
 		r = make_opaque(layer, fds, n_fds, err);
 		for (size_t i = 0; i < n_fds; i++)
 			(void)close(fds[i]); /* directories: nothing to lose */
 		return r < 0 ? r : 1;
+	case UNPACK_BELOW:
+		r = tell_below(spec, w, err);
+		return r < 0 ? r : 1;
 	case UNPACK_DONE:
 		*ret = m.done;
 		return 0;
 	case UNPACK_FAILED:
-		return error_set(err, m.failed.code > 0 && m.failed.code < 4096 ? (int)m.failed.code : EPROTO, "%s", m.failed.text);
+		return error_set(err, m.failed.code > 0 && m.failed.code < 4096 ? (int)m.failed.code : EPROTO, "%s",
+				 m.failed.text);
 	case UNPACK_START:
 		break;
 	}
-	return error_set(err, EPROTO, "the unpack worker sent a message that is not its to send");
+	return error_set(err, EPROTO, "the unpack worker sent a message that it may not send");
 }
 
-static int serve_all(const struct unpack_spec *spec, struct worker *w, uint64_t wall_ms, struct unpack_result *ret,
+static int serve_all(struct unpack_spec *spec, struct worker *w, uint64_t wall_ms, struct unpack_result *ret,
 		     struct error *err)
 {
 	uint64_t deadline = clock_deadline_ns((wall_ms + GRACE_MS) * NS_PER_MS);
@@ -131,7 +157,8 @@ static int serve_all(const struct unpack_spec *spec, struct worker *w, uint64_t 
 		if (n < 0 && errno != EINTR)
 			return error_errno(err, errno, "poll");
 		if (n == 0)
-			return error_set(err, ETIMEDOUT, "unpacking took longer than %llu ms", (unsigned long long)wall_ms);
+			return error_set(err, ETIMEDOUT, "unpacking took longer than %llu ms",
+					 (unsigned long long)wall_ms);
 		if (n > 0 && p[1].revents)
 			return error_set(err, ECANCELED, "unpacking was cancelled");
 		if (n > 0 && p[0].revents)
@@ -182,6 +209,7 @@ int unpack_begin(const struct unpack_spec *spec, struct unpack_job **ret, struct
 		return r;
 	}
 	complete(&spec->budget, &start.start.budget);
+	start.start.has_below = spec->below != NULL;
 	start.start.skip_compressed = spec->skip_compressed && !spec->compressed;
 	j->wall_ms = start.start.budget.wall_ms;
 	r = unpack_send(j->worker.control, &start, NULL, 0, 0, err);
@@ -197,7 +225,7 @@ int unpack_begin(const struct unpack_spec *spec, struct unpack_job **ret, struct
 
 int unpack_end(struct unpack_job *j, struct unpack_result *ret, struct error *err)
 {
-	const struct unpack_spec spec = j->spec;
+	struct unpack_spec spec = j->spec;
 	struct unpack_result result;
 	int r;
 

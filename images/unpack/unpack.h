@@ -37,13 +37,19 @@ struct unpack_progress {
 
 struct unpack_spec {
 	const char *worker; /* the program; NULL: cubit-worker beside ours */
-	int input_fd;       /* borrowed; the archive, read from where it is to its end. A file, or a pipe that is still filled */
-	int dir_fd;         /* borrowed; an empty directory of ours (store_layer_begin) */
+	int input_fd; /* borrowed; the archive, read from where it is to its end. A file, or a pipe that is still filled */
+	int dir_fd;           /* borrowed; an empty directory of ours (store_layer_begin) */
 	uint64_t total_bytes; /* for progress only */
 	struct unpack_budget budget;
 	const struct digest *compressed, *diff_id; /* what they must be; NULL: not known, look at the result */
 	bool skip_compressed; /* its digest was verified before, and need not be computed: a sixth of the work */
-	int cancel_fd;      /* borrowed; readable means stop. 0: none (descriptor 0 cannot be used for this) */
+	int cancel_fd;        /* borrowed; readable means stop. 0: none (descriptor 0 cannot be used for this) */
+	/*
+	 * A directory that shows the layers below, merged, read-only, with nothing above its root; owned by the caller of it. Called
+	 * within unpack_end, at most once, when the layer turns out to need it. NULL: this is the lowest layer.
+	 */
+	int (*below)(void *arg, struct error *err);
+	void *below_arg;
 	void (*progress)(const struct unpack_progress *p, void *arg); /* NULL: not wanted; about ten a second */
 	void *progress_arg;
 };
@@ -53,8 +59,9 @@ struct unpack_result {
 	struct digest compressed; /* of what was read; empty with skip_compressed */
 	uint64_t in_bytes, out_bytes, file_bytes;
 	uint64_t entries, parents; /* in the archive; made because it left them out */
-	uint64_t xattrs_dropped;
-	uint64_t format; /* enum inflate_format */
+	uint64_t xattrs_dropped, devices_skipped;
+	uint64_t depends; /* 1: over other layers it would be another tree */
+	uint64_t format;  /* enum inflate_format */
 };
 
 /*
@@ -73,4 +80,4 @@ int unpack_layer(const struct unpack_spec *spec, struct unpack_result *ret, stru
 struct unpack_job; /* opaque */
 int unpack_begin(const struct unpack_spec *spec, struct unpack_job **ret, struct error *err);
 int unpack_end(struct unpack_job *j, struct unpack_result *ret, struct error *err); /* frees j */
-void unpack_cancel(struct unpack_job *j);                                           /* kills the worker, frees j; NULL is nothing */
+void unpack_cancel(struct unpack_job *j); /* kills the worker, frees j; NULL is nothing */

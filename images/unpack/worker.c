@@ -29,7 +29,7 @@ enum { PROGRESS_MS = 100, SECONDS_OF_CPU_PER_S = 3 /* threads */ };
 struct job {
 	int control, input, root;
 	struct unpack_budget budget;
-	bool skip_compressed;
+	bool skip_compressed, has_below;
 	struct pipeline *pipeline;
 	struct tar_reader *tar;
 	struct writer *writer;
@@ -47,6 +47,20 @@ static int ask_opaque(void *arg, int dir_fd, struct error *err)
 	return unpack_send(j->control, &m, &dir_fd, 1, 0, err);
 }
 
+static int ask_below(void *arg, struct error *err)
+{
+	const struct job *j = arg;
+	struct unpack_message m = { .type = UNPACK_BELOW };
+	size_t n_fds = 1;
+	int fd = -1, r = unpack_send(j->control, &m, NULL, 0, 0, err);
+
+	if (r == 0)
+		r = unpack_receive(j->control, &m, &fd, &n_fds, err);
+	if (r == 1 && m.type == UNPACK_BELOW && n_fds == 1)
+		return fd;
+	return r < 0 ? r : error_set(err, EPROTO, "the layers below were not given");
+}
+
 /* The clock, once every block of data and every entry. */
 static int tick(void *arg, struct error *err)
 {
@@ -55,7 +69,8 @@ static int tick(void *arg, struct error *err)
 	uint64_t now = clock_now_ns();
 
 	if (now > j->deadline_ns)
-		return error_set(err, ETIMEDOUT, "unpacking took longer than %llu ms", (unsigned long long)j->budget.wall_ms);
+		return error_set(err, ETIMEDOUT, "unpacking took longer than %llu ms",
+				 (unsigned long long)j->budget.wall_ms);
 	if (now < j->next_progress_ns)
 		return 0;
 	j->next_progress_ns = now + PROGRESS_MS * NS_PER_MS;
@@ -74,6 +89,7 @@ static int receive_start(struct job *j, struct error *err)
 	if (r == 1 && m.type == UNPACK_START) {
 		j->budget = m.start.budget;
 		j->skip_compressed = m.start.skip_compressed;
+		j->has_below = m.start.has_below;
 		j->deadline_ns = clock_deadline_ns(j->budget.wall_ms * NS_PER_MS);
 		return 0;
 	}
@@ -86,11 +102,12 @@ static int prepare(struct job *j, struct error *err)
 	const struct pipeline_limits p = { b->in_bytes, b->out_bytes, b->ratio, b->ratio_floor, j->skip_compressed };
 	const struct tar_limits t = { (size_t)b->path_bytes, (size_t)b->xattr_entry };
 	const struct writer_limits w = { b->out_bytes, b->entries, b->xattr_bytes, (size_t)b->path_bytes };
-	const struct confine_limits c = { b->out_bytes, b->memory_bytes, b->wall_ms / 1000 * SECONDS_OF_CPU_PER_S + 10 };
+	const struct confine_limits c = { b->out_bytes, b->memory_bytes,
+					  b->wall_ms / 1000 * SECONDS_OF_CPU_PER_S + 10 };
 	int r = pipeline_new(j->input, &p, &j->pipeline, err);
 
 	if (r == 0)
-		r = writer_new(j->root, &w, ask_opaque, tick, j, &j->writer, err);
+		r = writer_new(j->root, &w, ask_opaque, j->has_below ? ask_below : NULL, tick, j, &j->writer, err);
 	if (r < 0)
 		return r;
 	j->tar = tar_reader_new(pipeline_fill, j->pipeline, &t);
@@ -132,6 +149,8 @@ static int unpack(struct job *j, struct error *err)
 		.entries = counts.entries,
 		.parents = counts.parents,
 		.xattrs_dropped = counts.xattrs_dropped,
+		.devices_skipped = counts.devices_skipped,
+		.depends = counts.depends,
 		.format = p.format,
 	};
 	return 0;

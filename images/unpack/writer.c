@@ -27,8 +27,8 @@ struct place {
 typedef int create_fn(struct writer *w, const struct tar_entry *e, const struct place *p, struct tar_reader *data,
 		      struct error *err);
 
-int writer_new(int dir_fd, const struct writer_limits *limits, writer_opaque_fn *opaque, writer_tick_fn *tick, void *arg,
-	       struct writer **ret, struct error *err)
+int writer_new(int dir_fd, const struct writer_limits *limits, writer_opaque_fn *opaque, writer_below_fn *below,
+	       writer_tick_fn *tick, void *arg, struct writer **ret, struct error *err)
 {
 	struct writer *w = calloc(1, sizeof(*w));
 
@@ -37,6 +37,8 @@ int writer_new(int dir_fd, const struct writer_limits *limits, writer_opaque_fn 
 	w->root = dir_fd;
 	w->limits = *limits;
 	w->opaque = opaque;
+	w->below = below;
+	w->below_fd = -1;
 	w->tick = tick;
 	w->arg = arg;
 	for (size_t i = 0; i < CACHED_DIRS; i++)
@@ -50,8 +52,10 @@ void writer_free(struct writer *w)
 	if (!w)
 		return;
 	writer_forget(w);
+	fd_close(&w->below_fd);
 	names_free(&w->whiteouts);
 	names_free(&w->opaques);
+	names_free(&w->devices);
 	for (size_t i = 0; i < w->n_late; i++) {
 		free(w->late[i].path);
 		free(w->late[i].acl);
@@ -67,9 +71,10 @@ static int failed(const struct tar_entry *e, const char *what, struct error *err
 
 /* ---- attributes: owner, then xattrs (chown removes security.capability), then bits that both may have cut, then time ---- */
 
-static bool is_dropped(const char *name)
+bool writer_drops(const char *name)
 {
-	static const char *const kept[] = { "security.capability", "system.posix_acl_access", "system.posix_acl_default" };
+	static const char *const kept[] = { "security.capability", "system.posix_acl_access",
+					    "system.posix_acl_default" };
 
 	if (strncmp(name, "user.", 5) == 0) /* overlayfs mounted with userxattr believes these */
 		return strncmp(name, "user.overlay.", 13) == 0 || strcmp(name, "user.overlay") == 0;
@@ -89,13 +94,14 @@ static int set_xattrs(struct writer *w, const struct tar_entry *e, int fd, struc
 	for (size_t i = 0; i < e->n_xattrs; i++) {
 		const struct tar_xattr *x = &e->xattrs[i];
 
-		if (is_dropped(x->name)) {
+		if (writer_drops(x->name)) {
 			w->counts.xattrs_dropped++;
 			continue;
 		}
 		w->xattr_bytes += strlen(x->name) + x->size;
 		if (w->xattr_bytes > w->limits.xattr_bytes)
-			return error_set(err, EFBIG, "entry %s: more than %llu bytes of extended attributes in the layer",
+			return error_set(err, EFBIG,
+					 "entry %s: more than %llu bytes of extended attributes in the layer",
 					 QUOTE(e->path), (unsigned long long)w->limits.xattr_bytes);
 		if (is_default_acl(x))
 			continue; /* what is made in there would inherit it: set at the end */
@@ -105,7 +111,8 @@ static int set_xattrs(struct writer *w, const struct tar_entry *e, int fd, struc
 		if (errno == EOPNOTSUPP && strcmp(x->name, "security.capability") != 0)
 			w->counts.xattrs_dropped++;
 		else
-			return error_errno(err, errno, "entry %s: set the extended attribute %s", QUOTE(e->path), QUOTE(x->name));
+			return error_errno(err, errno, "entry %s: set the extended attribute %s", QUOTE(e->path),
+					   QUOTE(x->name));
 	}
 	return 0;
 }
@@ -133,7 +140,8 @@ static int set_attributes_at(struct writer *w, const struct tar_entry *e, const 
 	w->counts.xattrs_dropped += e->n_xattrs;
 	if (fchownat(p->dir, p->path.name, e->uid, e->gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return failed(e, "set its owner", err);
-	if (e->type == TAR_FIFO && fchmodat(p->dir, p->path.name, e->mode, 0) < 0) /* made by us a moment ago: no link */
+	if (e->type == TAR_FIFO &&
+	    fchmodat(p->dir, p->path.name, e->mode, 0) < 0) /* made by us a moment ago: no link */
 		return failed(e, "set its mode", err);
 	return utimensat(p->dir, p->path.name, t, AT_SYMLINK_NOFOLLOW) < 0 ? failed(e, "set its time", err) : 0;
 }
@@ -175,7 +183,8 @@ static int create_file(struct writer *w, const struct tar_entry *e, const struct
 		       struct error *err)
 {
 	struct timespec t[2] = { { e->mtime_s, e->mtime_ns }, { e->mtime_s, e->mtime_ns } };
-	cleanup_fd int fd = openat(p->dir, p->path.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, e->mode & 0777);
+	cleanup_fd int fd =
+		openat(p->dir, p->path.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, e->mode & 0777);
 	int r;
 
 	if (fd < 0)
@@ -210,8 +219,9 @@ static int create_dir(struct writer *w, const struct tar_entry *e, const struct 
 	for (size_t i = 0; i < e->n_xattrs; i++)
 		if (is_default_acl(&e->xattrs[i]))
 			acl = &e->xattrs[i];
-	return r < 0 ? r :
-		       writer_late_dir(w, p->path.text, e->mtime_s, e->mtime_ns, acl ? acl->value : NULL, acl ? acl->size : 0, err);
+	return r < 0 ? r
+		     : writer_late_dir(w, p->path.text, e->mtime_s, e->mtime_ns, acl ? acl->value : NULL,
+				       acl ? acl->size : 0, err);
 }
 
 /* "./": the attributes of the layer's own directory. */
@@ -257,12 +267,34 @@ static bool is_same(int dir_a, const char *name_a, int dir_b, const char *name_b
 	return a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 }
 
+/* Its name is kept: a later entry may be a hard link to it. What an earlier entry put there stays. */
+static int skip_device(struct writer *w, const struct tar_entry *e, const struct place *p, struct tar_reader *data,
+		       struct error *err)
+{
+	(void)data; /* has none */
+	if (w->devices.n == DEVICES_MAX)
+		return error_set(err, EFBIG, "entry %s: more than %d device nodes", QUOTE(e->path), DEVICES_MAX);
+	if (names_add(&w->devices, p->path.text, strlen(p->path.text)) < 0)
+		return error_errno(err, ENOMEM, "entry %s", QUOTE(e->path));
+	w->counts.devices_skipped++;
+	return 0;
+}
+
+static bool was_skipped(const struct writer *w, const char *path)
+{
+	for (size_t i = 0; i < w->devices.n; i++)
+		if (strcmp(w->devices.items[i], path) == 0)
+			return true;
+	return false;
+}
+
 /* The target's last component is not followed, so a link to a link gets a second name for the link, as GNU tar does. */
 static int create_hardlink(struct writer *w, const struct tar_entry *e, const struct place *p, struct tar_reader *data,
 			   struct error *err)
 {
 	struct clean_path target;
-	cleanup_fd int dir = fcntl(p->dir, F_DUPFD_CLOEXEC, 0); /* the walk to the target may push it out of the cache */
+	cleanup_fd int dir =
+		fcntl(p->dir, F_DUPFD_CLOEXEC, 0); /* the walk to the target may push it out of the cache */
 	int from, r;
 
 	(void)data; /* has none that we would believe */
@@ -280,25 +312,25 @@ static int create_hardlink(struct writer *w, const struct tar_entry *e, const st
 		return 0;
 	if (errno == EEXIST)
 		return is_same(from, target.name, dir, p->path.name) ? 0 : -EEXIST;
-	if (errno == ENOENT)
-		return error_set(err, EBADMSG, "entry %s: a hard link to %s, which is not in this layer", QUOTE(e->path),
-				 QUOTE(e->link));
-	return failed(e, "link", err);
-}
-
-static int refuse_device(struct writer *w, const struct tar_entry *e, const struct place *p, struct tar_reader *data,
-			 struct error *err)
-{
-	(void)w;
-	(void)p;
-	(void)data;
-	return error_set(err, EPERM, "entry %s: device nodes are refused", QUOTE(e->path));
+	if (errno != ENOENT)
+		return failed(e, "link", err);
+	if (was_skipped(w, target.text))
+		return skip_device(w, e, p, data, err);
+	r = writer_copy_up(w, target.text, from, target.name, e->path, err);
+	if (r < 0)
+		return r;
+	if (r == 0)
+		return error_set(err, EBADMSG, "entry %s: a hard link to %s, which is not in this layer%s",
+				 QUOTE(e->path), QUOTE(e->link), w->below ? ", nor below" : "");
+	if (linkat(from, target.name, dir, p->path.name, 0) == 0)
+		return 0;
+	return errno == EEXIST ? -EEXIST : failed(e, "link", err);
 }
 
 static create_fn *const creators[] = {
-	[TAR_FILE] = create_file,	  [TAR_DIR] = create_dir,   [TAR_SYMLINK] = create_symlink,
-	[TAR_HARDLINK] = create_hardlink, [TAR_FIFO] = create_fifo, [TAR_CHAR] = refuse_device,
-	[TAR_BLOCK] = refuse_device,
+	[TAR_FILE] = create_file,         [TAR_DIR] = create_dir,   [TAR_SYMLINK] = create_symlink,
+	[TAR_HARDLINK] = create_hardlink, [TAR_FIFO] = create_fifo, [TAR_CHAR] = skip_device,
+	[TAR_BLOCK] = skip_device,
 };
 
 /* ---- one entry ---- */
@@ -309,16 +341,19 @@ static int check_budget(struct writer *w, const struct tar_entry *e, struct erro
 		return error_set(err, EFBIG, "entry %s: more than %llu entries and parents", QUOTE(e->path),
 				 (unsigned long long)w->limits.entries);
 	if (strlen(e->path) > w->limits.path_bytes)
-		return error_set(err, EFBIG, "entry %s: a path of %zu bytes, the limit is %zu", QUOTE(e->path), strlen(e->path),
-				 w->limits.path_bytes);
+		return error_set(err, EFBIG, "entry %s: a path of %zu bytes, the limit is %zu", QUOTE(e->path),
+				 strlen(e->path), w->limits.path_bytes);
 	if (e->size > w->limits.bytes - w->counts.bytes)
-		return error_set(err, EFBIG, "entry %s: its %llu bytes would be more than the %llu the layer may have",
-				 QUOTE(e->path), (unsigned long long)e->size, (unsigned long long)w->limits.bytes);
+		return error_set(
+			err, EFBIG,
+			"entry %s: its %llu bytes would be more than the %llu the layer may have (CUBIT_LAYER_MAX)",
+			QUOTE(e->path), (unsigned long long)e->size, (unsigned long long)w->limits.bytes);
 	w->counts.bytes += e->size;
 	return 0;
 }
 
-static int create(struct writer *w, const struct tar_entry *e, struct place *p, struct tar_reader *data, struct error *err)
+static int create(struct writer *w, const struct tar_entry *e, struct place *p, struct tar_reader *data,
+		  struct error *err)
 {
 	int r;
 

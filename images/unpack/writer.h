@@ -9,11 +9,17 @@
  *   whiteouts  apply to lower layers only, wherever they stand in the archive: they are made at the end. What this layer
  *              has under that name stays; a directory becomes opaque. None are made where they would show, inside
  *              opaque directories.
- *   parents    that the layer omits are made, root-owned, 0755 (see `customary` in writer_path.c for a few), time 0. A layer
- *              does not know on which others it will lie, so it cannot take theirs.
+ *   parents    that the layer omits are made as the layers below have them: mode, owner, time, extended attributes. Where
+ *              those have a link in the way, the way is theirs. What they do not have is root-owned, 0755 (see `customary`
+ *              in writer_path.c for a few), time 0.
+ *   hard links to what only a layer below has: that is copied up first, with all its attributes.
+ *   below      both of these look at the layers below at most, and never at what this layer has hidden of them. A layer that
+ *              needed them `depends`: over other layers it would be another tree.
  *   xattrs     security.capability, user.* and POSIX ACLs are kept; *.overlay.*, trusted.* and other security.* are dropped
  *              and counted.
- *   refused    device nodes (also 0:0, which would be a whiteout), and a root that is not a directory.
+ *   devices    are left out and counted (also 0:0, which would be a whiteout), and so are hard links to them: a sandbox has a
+ *              /dev of its own, and could not open one of these.
+ *   refused    a root that is not a directory.
  *
  * Runs in: the unpack worker (confined), or a test. Single-threaded.
  */
@@ -35,7 +41,8 @@ struct writer_limits {
 };
 
 struct writer_counts {
-	uint64_t entries, parents, bytes, xattrs_dropped;
+	uint64_t entries, parents, bytes, xattrs_dropped, devices_skipped;
+	uint64_t depends; /* 1: on what lies below, or on nothing lying there */
 };
 
 /* Make dir_fd (borrowed) opaque for overlayfs. Needs what a confined worker has not: it asks its parent. */
@@ -44,9 +51,15 @@ typedef int writer_opaque_fn(void *arg, int dir_fd, struct error *err);
 /* Called now and then while a file is written; non-zero (with err filled) stops the unpacking. */
 typedef int writer_tick_fn(void *arg, struct error *err);
 
-/* dir_fd borrowed, an empty directory; umask must be 0. */
-int writer_new(int dir_fd, const struct writer_limits *limits, writer_opaque_fn *opaque, writer_tick_fn *tick, void *arg,
-	       struct writer **ret, struct error *err);
+/*
+ * Called once, when the layers below are needed: a directory that shows them merged, owned by the writer from then on. It
+ * must have nothing above its root, for a writer that was taken over holds it.
+ */
+typedef int writer_below_fn(void *arg, struct error *err);
+
+/* below: NULL when this is the lowest layer. dir_fd borrowed, an empty directory; umask must be 0. */
+int writer_new(int dir_fd, const struct writer_limits *limits, writer_opaque_fn *opaque, writer_below_fn *below,
+	       writer_tick_fn *tick, void *arg, struct writer **ret, struct error *err);
 void writer_free(struct writer *w);
 
 /* One entry with its data. err names the entry. -EPERM refused, -EFBIG a limit, -EBADMSG makes no sense, -errno the host. */

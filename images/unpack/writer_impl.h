@@ -1,14 +1,15 @@
-/* What the files of the writer share. Private to writer*.c. */
+/* What the files of the writer share. Private to writer*.c. Runs in: the unpack worker. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "images/unpack/writer.h"
 #include "runtime/base/buf.h"
 
-enum { PATH_BYTES = 4097, CACHED_DIRS = 4, NAME_LENGTH_MAX = 255 };
+enum { PATH_BYTES = 4097, CACHED_DIRS = 4, NAME_LENGTH_MAX = 255, DEVICES_MAX = 4096 };
 
 /* What a last component says. */
 enum name_kind { NAME_PLAIN, NAME_WHITEOUT, NAME_OPAQUE, NAME_IGNORED };
@@ -16,7 +17,7 @@ enum name_kind { NAME_PLAIN, NAME_WHITEOUT, NAME_OPAQUE, NAME_IGNORED };
 /* A path without "", "." and "..": "a/b/c", or "" for the root of the layer. */
 struct clean_path {
 	char text[PATH_BYTES];
-	size_t dir_size; /* of "a/b" */
+	size_t dir_size;  /* of "a/b" */
 	const char *name; /* "c", borrowed from text */
 };
 
@@ -44,6 +45,8 @@ struct writer {
 	int root;
 	struct writer_limits limits;
 	writer_opaque_fn *opaque;
+	writer_below_fn *below; /* NULL: nothing is below */
+	int below_fd;           /* -1: not asked for yet */
 	writer_tick_fn *tick;
 	void *arg;
 	struct writer_counts counts;
@@ -51,10 +54,38 @@ struct writer {
 	struct cached_dir cache[CACHED_DIRS];
 	size_t next_cached;
 	struct names whiteouts, opaques;
+	struct names devices; /* that were left out; more than DEVICES_MAX are refused */
 	struct late_dir *late;
 	size_t n_late, room_late;
 	bool is_closing; /* no parent is made any more: late is being walked */
 };
+
+/* ---- writer.c ---- */
+
+/* Is an extended attribute of this name left out? */
+bool writer_drops(const char *name);
+
+/* ---- writer_below.c ---- */
+
+/* Something in the layers below. */
+struct below {
+	int dir;          /* owned; the directory it is in */
+	const char *name; /* borrowed from the path that was looked for */
+	struct stat st;   /* its own, not that of what it links to */
+};
+
+/*
+ * What the layers below have at path, unless this layer hides it. follow: links on the way are followed within them.
+ * Returns 1 with *ret filled, 0 nothing, or -errno.
+ */
+int writer_below(struct writer *w, const char *path, bool follow, struct below *ret, struct error *err);
+
+/* Give the directory at path, which was just made in dir, what b has: owner, mode, attributes, and at the end the time. */
+int writer_dir_as_below(struct writer *w, const struct below *b, int dir, const char *path, const char *of,
+			struct error *err);
+
+/* Copy the file, link or fifo at path below to dir/name. Returns 1, 0 there is none, or -errno (-EPERM: something else). */
+int writer_copy_up(struct writer *w, const char *path, int dir, const char *name, const char *of, struct error *err);
 
 /* ---- writer_path.c ---- */
 

@@ -37,7 +37,8 @@ int path_clean(const char *path, struct clean_path *ret, const char *of, struct 
 					 NAME_LENGTH_MAX);
 		if (size > 0 && !(size == 1 && path[0] == '.')) {
 			if (at + size + 2 > sizeof(ret->text))
-				return error_set(err, EFBIG, "entry %s: a path of more than %d bytes", QUOTE(of), PATH_BYTES - 1);
+				return error_set(err, EFBIG, "entry %s: a path of more than %d bytes", QUOTE(of),
+						 PATH_BYTES - 1);
 			ret->dir_size = at;
 			if (at > 0)
 				ret->text[at++] = '/';
@@ -118,10 +119,14 @@ static const struct {
 	const char *path;
 	mode_t mode;
 } customary[] = {
-	{ "tmp", 01777 }, { "var/tmp", 01777 }, { "dev/shm", 01777 }, { "root", 0700 },
+	{ "tmp", 01777 },
+	{ "var/tmp", 01777 },
+	{ "dev/shm", 01777 },
+	{ "root", 0700 },
 };
 
-static int make_parent(struct writer *w, const char *path, const char *of, struct error *err)
+/* below: what the layers below have there; NULL: no directory. */
+static int make_parent(struct writer *w, const char *path, const struct below *below, const char *of, struct error *err)
 {
 	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
 	char dir[PATH_BYTES];
@@ -136,8 +141,10 @@ static int make_parent(struct writer *w, const char *path, const char *of, struc
 		return error_set(err, EFBIG, "entry %s: more than %llu entries and parents", QUOTE(of),
 				 (unsigned long long)w->limits.entries);
 	fd = open_dir(w, dir, RESOLVE_NO_SYMLINKS);
+	if (fd >= 0 && below && mkdirat(fd, name, 0700) == 0)
+		return writer_dir_as_below(w, below, fd, path, of, err);
 	/* a directory with set-group-id gives its children its group and its bit: say both */
-	if (fd < 0 || mkdirat(fd, name, mode) < 0 || fchownat(fd, name, 0, 0, AT_SYMLINK_NOFOLLOW) < 0 ||
+	if (fd < 0 || below || mkdirat(fd, name, mode) < 0 || fchownat(fd, name, 0, 0, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    fchmodat(fd, name, mode, 0) < 0)
 		return error_errno(err, errno, "entry %s: make its parent %s", QUOTE(of), QUOTE(path));
 	return writer_late_dir(w, path, 0, 0, NULL, 0, err);
@@ -182,14 +189,39 @@ static bool next_component(char *rest, char ret[NAME_LENGTH_MAX + 1])
 	}
 }
 
+/* Go on where a link points; before: how much of done lies in front of its name. */
+static int follow_at(struct walk *k, size_t before, int dir, const char *name, const char *of, struct error *err)
+{
+	char target[PATH_BYTES];
+	ssize_t n = readlinkat(dir, name, target, sizeof(target) - 1);
+
+	if (n < 0)
+		return error_errno(err, errno, "entry %s: read the link %s", QUOTE(of), QUOTE(k->done));
+	target[n] = '\0';
+	k->done[before] = '\0';
+	return follow(k, target, of, err);
+}
+
+/* This layer has nothing at k->done: what is there below decides. Anything but a directory or a link gives way to one. */
+static int step_below(struct writer *w, struct walk *k, size_t before, const char *of, struct error *err)
+{
+	struct below b = { .dir = -1 };
+	int r = writer_below(w, k->done, false, &b, err);
+
+	if (r == 1 && S_ISLNK(b.st.st_mode))
+		r = follow_at(k, before, b.dir, b.name, of, err);
+	else if (r >= 0)
+		r = make_parent(w, k->done, r == 1 && S_ISDIR(b.st.st_mode) ? &b : NULL, of, err);
+	fd_close(&b.dir);
+	return r;
+}
+
 /* One component further: into a directory, to where a link points, or into a directory made now. */
 static int walk_one(struct writer *w, struct walk *k, const char *name, const char *of, struct error *err)
 {
 	size_t before = strlen(k->done);
 	cleanup_fd int fd = open_dir(w, k->done, RESOLVE_NO_SYMLINKS);
-	char target[PATH_BYTES];
 	struct stat st;
-	ssize_t n;
 
 	if (fd < 0)
 		return error_errno(err, errno, "entry %s: open %s", QUOTE(of), QUOTE(k->done));
@@ -197,18 +229,13 @@ static int walk_one(struct writer *w, struct walk *k, const char *name, const ch
 		return error_set(err, EFBIG, "entry %s: its parents are too deep", QUOTE(of));
 	(void)snprintf(k->done + before, sizeof(k->done) - before, "%s%s", before ? "/" : "", name);
 	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? make_parent(w, k->done, of, err) :
-					 error_errno(err, errno, "entry %s: look at %s", QUOTE(of), QUOTE(k->done));
+		return errno == ENOENT ? step_below(w, k, before, of, err)
+				       : error_errno(err, errno, "entry %s: look at %s", QUOTE(of), QUOTE(k->done));
 	if (S_ISDIR(st.st_mode))
 		return 0;
 	if (!S_ISLNK(st.st_mode))
 		return error_set(err, EBADMSG, "entry %s: its parent %s is not a directory", QUOTE(of), QUOTE(k->done));
-	n = readlinkat(fd, name, target, sizeof(target) - 1);
-	if (n < 0)
-		return error_errno(err, errno, "entry %s: read the link %s", QUOTE(of), QUOTE(k->done));
-	target[n] = '\0';
-	k->done[before] = '\0';
-	return follow(k, target, of, err);
+	return follow_at(k, before, fd, name, of, err);
 }
 
 /*
@@ -289,8 +316,9 @@ static int remove_tree(int dir, const char *name, unsigned depth)
 		return -code;
 	}
 	while ((e = readdir(d))) {
-		int r = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ? 0 :
-										       remove_tree(dirfd(d), e->d_name, depth + 1);
+		int r = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0
+				? 0
+				: remove_tree(dirfd(d), e->d_name, depth + 1);
 
 		if (r < 0)
 			return r;

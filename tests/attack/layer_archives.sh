@@ -92,8 +92,11 @@ refused file-as-parent.tar "entry 'f/x': its parent 'f' is not a directory"
 # ---- whiteouts, devices, attributes ----
 
 for d in device-char:dev/mem device-block:sda device-whiteout:hidden; do
-	refused "${d%:*}.tar" "entry '${d#*:}': device nodes are refused"
+	held "${d%:*}.tar" "[ ! -e ${d#*:} ] && [ ! -L ${d#*:} ] && grep -qx 'devices 1' \"\$dir/out\"" \
+		"the device node '${d#*:}' is left out and counted"
 done
+held device-over-file.tar '[ "$(stat -c %F,%s f)" = "regular file,1" ]' 'a device node takes nobody else'"'"'s place'
+refused device-many.tar "entry 'd4096': more than 4096 device nodes"
 refused whiteout-dotdot.tar "entry 'd/.wh...': a whiteout of nothing"
 refused whiteout-dot.tar "entry '.wh..': a whiteout of nothing"
 refused whiteout-bare.tar "entry 'd/.wh.': a whiteout of nothing"

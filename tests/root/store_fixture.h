@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "images/store.h"
+#include "images/store/store.h"
 #include "runtime/base/error.h"
 #include "tests/tap.h"
 
@@ -59,6 +59,6 @@ static inline void add_layer(struct store *s, const char *name, struct digest *r
 
 	digest_of(name, strlen(name), ret);
 	need(store_layer_begin(s, ret, &w, &fd, &err) == 0 && mkdirat(fd, "d", 0755) == 0 &&
-		     store_layer_commit(w, &err) == 0,
+		     store_layer_commit(w, NULL, &err) == 0,
 	     "a layer '%s'", name);
 }

@@ -33,7 +33,7 @@ static void pull_for_ever(unsigned seed)
 				(void)mkdirat(fd, text, 0755);
 			}
 			(void)mkdirat(fd, "complete", 0755);
-			(void)store_layer_commit(w, NULL);
+			(void)store_layer_commit(w, NULL, NULL);
 		}
 		r.manifest = r.config = d;
 		snprintf(r.name, sizeof(r.name), "image:%u", i % 3);
@@ -49,7 +49,7 @@ static void pull_for_ever(unsigned seed)
 
 struct check {
 	struct store *store;
-	unsigned bad;
+	unsigned bad, seen; /* layers */
 };
 
 /* Whatever a reference names is there, whole and undamaged. */
@@ -62,6 +62,7 @@ static int check_record(const struct image_record *r, void *arg)
 	for (size_t i = 0; i < r->n_layers; i++) {
 		c->bad += store_blob_read(c->store, &r->blobs[i], 1000, &b, &err) < 0;
 		fd = store_layer_open(c->store, &r->diff_ids[i], &err);
+		c->seen++;
 		c->bad += fd < 0 || faccessat(fd, "complete", F_OK, 0) < 0;
 		if (fd >= 0)
 			close(fd);
@@ -73,7 +74,7 @@ static int check_record(const struct image_record *r, void *arg)
 static void kills(void)
 {
 	enum { ROUNDS = 60 };
-	unsigned bad = 0, left = 0;
+	unsigned bad = 0, left = 0, seen = 0, interrupted = 0, span_us = 60000;
 
 	srand(1);
 	for (unsigned round = 0; round < ROUNDS; round++) {
@@ -86,21 +87,27 @@ static void kills(void)
 			if (pids[i] == 0)
 				pull_for_ever(round * 2 + i);
 		}
-		usleep((useconds_t)(rand() % 60000));
+		usleep((useconds_t)(rand() % (int)span_us));
 		for (unsigned i = 0; i < 2; i++) {
 			kill(pids[i], SIGKILL);
 			waitpid(pids[i], NULL, 0);
 		}
+		interrupted += names_in("tmp") > 0 || names_in("leases") > 0 || names_in("trash") > 0;
 		c.store = must_open();
 		left += names_in("tmp") > 0;
 		if (store_ref_each(c.store, check_record, &c, &err) < 0 || c.bad > 0) {
 			bad++;
 			diag("round %u: %s", round, err.text);
 		}
+		seen += c.seen;
+		if (c.seen == 0 && span_us < 2000000) /* a slow machine: none had the time to make one */
+			span_us *= 2;
 		bad += store_gc(c.store, &gc, &err) < 0;
 		left += names_in("trash") > 0 || names_in("leases") > 0;
 		store_close(c.store);
 	}
+	ok(seen >= ROUNDS, "%u layers of references were looked at", seen);
+	ok(interrupted >= ROUNDS / 4, "%u of %d times something was under way", interrupted, ROUNDS);
 	is_int(bad, 0, "two pullers killed at any moment, %d times: every reference is whole", ROUNDS);
 	is_int(left, 0, "the next start leaves nothing of theirs in tmp, the next collection nothing anywhere");
 }

@@ -30,7 +30,7 @@ static void second_waits(bool is_layer)
 		if (r != 0 || write(tell[1], "x", 1) != 1)
 			_exit(1);
 		usleep(300000);
-		_exit(is_layer ? store_layer_commit(l, NULL) != 0 : store_blob_commit(b, NULL) != 0);
+		_exit(is_layer ? store_layer_commit(l, NULL, NULL) != 0 : store_blob_commit(b, NULL) != 0);
 	}
 	need(read(tell[0], &c, 1) == 1, "the first writer of a %s is at work", what);
 	began = clock_now_ns();
@@ -81,7 +81,7 @@ static void second_inherits(void)
 	waitpid(pid, NULL, 0);
 	is_int(faccessat(fd, "half", F_OK, 0), -1, "with an empty directory");
 	need(mkdirat(fd, "whole", 0755) == 0, "unpack");
-	is_int(store_layer_commit(l, &err), 0, "and commits");
+	is_int(store_layer_commit(l, NULL, &err), 0, "and commits");
 	fd = store_layer_open(s, &d, &err);
 	ok(fd >= 0 && faccessat(fd, "whole", F_OK, 0) == 0, "the layer can be opened");
 	close(fd);
@@ -124,7 +124,7 @@ static void second_does_not_wait(void)
 	error_clear(&err);
 	is_int(store_layer_try_begin(s, &d, &second, &fd, &err), -EWOULDBLOCK, "a second time it would have to wait");
 	ok(!second && err.code == 0, "and nothing is said or given");
-	is_int(store_layer_commit(first, &err), 0, "when the first is done");
+	is_int(store_layer_commit(first, NULL, &err), 0, "when the first is done");
 	is_int(store_layer_try_begin(s, &d, &second, &fd, &err), 1, "it is there");
 	store_close(s);
 }

@@ -42,12 +42,14 @@ static void numbers(void)
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		int64_t v = 0;
 
-		is_int(tar_number(table[i].field, table[i].size, &v), table[i].code, "number %zu is read, or refused", i);
+		is_int(tar_number(table[i].field, table[i].size, &v), table[i].code, "number %zu is read, or refused",
+		       i);
 		is_int(v, table[i].value, "and has its value");
 	}
 	ok(tar_time("1.5", 3, &s, &ns) == 0 && s == 1 && ns == 500000000, "1.5 s");
 	ok(tar_time("-1.25", 5, &s, &ns) == 0 && s == -2 && ns == 750000000, "-1.25 s is 0.75 s after -2 s");
-	ok(tar_time("7.1234567899", 12, &s, &ns) == 0 && s == 7 && ns == 123456789, "what is finer than a nanosecond is cut");
+	ok(tar_time("7.1234567899", 12, &s, &ns) == 0 && s == 7 && ns == 123456789,
+	   "what is finer than a nanosecond is cut");
 	ok(tar_time("", 0, &s, &ns) < 0 && tar_time("-", 1, &s, &ns) < 0 && tar_time("1.x", 3, &s, &ns) < 0 &&
 		   tar_time("99999999999999999999", 20, &s, &ns) < 0,
 	   "nonsense is no time");
@@ -72,7 +74,8 @@ static size_t gzip_of(const uint8_t *data, size_t size, uint8_t *ret, size_t roo
 }
 
 /* In pieces of `piece` bytes into room of `room`. Returns bytes made or -errno. */
-static long run(const uint8_t *in, size_t size, bool is_zlib, size_t piece, size_t room, uint8_t *out, struct error *err)
+static long run(const uint8_t *in, size_t size, bool is_zlib, size_t piece, size_t room, uint8_t *out,
+		struct error *err)
 {
 	struct inflater *z = inflater_new(inflate_sniff(in, size), is_zlib);
 	size_t done = 0, made = 0;
@@ -108,22 +111,28 @@ static void decompressors(void)
 	for (int format = 0; format < 3; format++) { /* isa-l (where it is), zlib, zstd */
 		const char *name = format == 2 ? "zstd" : format == 1 ? "gzip by zlib" : "gzip";
 
-		n = format == 2 ? ZSTD_compress(packed, sizeof(packed), data, SIZE, 3) : gzip_of(data, SIZE, packed, sizeof(packed));
+		n = format == 2 ? ZSTD_compress(packed, sizeof(packed), data, SIZE, 3)
+				: gzip_of(data, SIZE, packed, sizeof(packed));
 		for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
 			memset(out, 0, SIZE);
-			ok(run(packed, n, format == 1, pieces[i], 4099, out, &err) == SIZE && memcmp(out, data, SIZE) == 0,
+			ok(run(packed, n, format == 1, pieces[i], 4099, out, &err) == SIZE &&
+				   memcmp(out, data, SIZE) == 0,
 			   "%s in pieces of %zu", name, pieces[i]);
 			memmove(packed + n, packed, n);
-			ok(run(packed, 2 * n, format == 1, pieces[i], 4099, out, &err) == 2L * SIZE && memcmp(out + SIZE, data, SIZE) == 0,
+			ok(run(packed, 2 * n, format == 1, pieces[i], 4099, out, &err) == 2L * SIZE &&
+				   memcmp(out + SIZE, data, SIZE) == 0,
 			   "and two after each other");
 			memcpy(packed + n, "garbage", 7);
-			is_int(run(packed, n + 7, format == 1, pieces[i], 4099, out, &err), -EBADMSG, "garbage at the end is refused");
-			is_int(run(packed, n - 1, format == 1, pieces[i], 4099, out, &err), -EBADMSG, "a missing byte is noticed");
+			is_int(run(packed, n + 7, format == 1, pieces[i], 4099, out, &err), -EBADMSG,
+			       "garbage at the end is refused");
+			is_int(run(packed, n - 1, format == 1, pieces[i], 4099, out, &err), -EBADMSG,
+			       "a missing byte is noticed");
 			has_str(err.text, "cut off", "and named");
 		}
 		packed[n / 2] ^= 1;
-		is_int(run(packed, n, format == 1, 1000, 4099, out, &err), format == 2 ? run(packed, n, false, 1000, 4099, out, NULL) : -EBADMSG,
-		       "a flipped bit in %s", name);
+		is_int(run(packed, n, format == 1, 1000, 4099, out, &err),
+		       format == 2 ? run(packed, n, false, 1000, 4099, out, NULL) : -EBADMSG, "a flipped bit in %s",
+		       name);
 	}
 }
 
@@ -135,7 +144,8 @@ static void paths(void)
 	struct error err = ERROR_INIT;
 	char q[QUOTE_BYTES], text[300];
 
-	ok(path_clean("./a//b/./c/", &p, "x", &err) == 0 && strcmp(p.text, "a/b/c") == 0 && strcmp(p.name, "c") == 0 && p.dir_size == 3,
+	ok(path_clean("./a//b/./c/", &p, "x", &err) == 0 && strcmp(p.text, "a/b/c") == 0 && strcmp(p.name, "c") == 0 &&
+		   p.dir_size == 3,
 	   "a path is made clean");
 	ok(path_clean("///", &p, "x", &err) == 0 && p.text[0] == '\0', "the root is the empty path");
 	is_int(path_clean("a/../b", &p, "x", &err), -EPERM, "'..' is refused wherever it is");
