@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/base/json_field.h"
 #include "images/registry/challenge.h"
 #include "images/registry/client_impl.h"
 #include "runtime/base/cleanup.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
+#include "runtime/base/json_field.h"
 #include "runtime/base/log.h"
 
 enum {
@@ -78,7 +78,8 @@ static char *basic_value(const struct registry_spec *s)
 	if (plain && value) {
 		(void)snprintf(plain, plain_size + 1, "%s:%s", s->user, s->password);
 		memcpy(value, scheme, sizeof(scheme));
-		(void)EVP_EncodeBlock((unsigned char *)value + sizeof(scheme) - 1, (const unsigned char *)plain, (int)plain_size);
+		(void)EVP_EncodeBlock((unsigned char *)value + sizeof(scheme) - 1, (const unsigned char *)plain,
+				      (int)plain_size);
 		explicit_bzero(plain, plain_size);
 	} else {
 		free(value);

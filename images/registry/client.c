@@ -9,7 +9,6 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "runtime/base/json_field.h"
 #include "images/registry/client_impl.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
@@ -59,7 +58,8 @@ int registry_new(const struct registry_spec *spec, const struct buf *ca, struct 
 	for (size_t i = 0; !spec->is_push && i < spec->n_mirrors && i < REGISTRY_MIRRORS_MAX; i++)
 		add_endpoint(g, spec->mirrors[i].server, spec->mirrors[i].is_plain, true);
 	add_endpoint(g, spec->server, spec->is_plain, false);
-	(void)snprintf(g->scope, sizeof(g->scope), "repository:%s:%s", spec->path, spec->is_push ? "pull,push" : "pull");
+	(void)snprintf(g->scope, sizeof(g->scope), "repository:%s:%s", spec->path,
+		       spec->is_push ? "pull,push" : "pull");
 	*ret = g;
 	return 0;
 }
@@ -157,8 +157,8 @@ static bool is_passing(int r, const struct http_reply *reply)
 {
 	if (r < 0)
 		return r == -ECONNREFUSED || r == -ECONNRESET || r == -ETIMEDOUT || r == -EHOSTUNREACH;
-	return reply->status == 408 || reply->status == 429 || (reply->status >= 500 && reply->status <= 599 &&
-							       reply->status != 501);
+	return reply->status == 408 || reply->status == 429 ||
+	       (reply->status >= 500 && reply->status <= 599 && reply->status != 501);
 }
 
 static void sleep_ms(uint64_t ms)
@@ -186,7 +186,8 @@ static uint64_t asked_wait_s(const char *text)
 
 bool retry_again(struct retry *t, int *r, const struct http_reply *reply, struct error *err)
 {
-	uint64_t pause_ms = (uint64_t)PAUSE_FIRST_MS << t->tries, asked_s = *r == 0 ? asked_wait_s(reply->retry_after) : 0;
+	uint64_t pause_ms = (uint64_t)PAUSE_FIRST_MS << t->tries,
+		 asked_s = *r == 0 ? asked_wait_s(reply->retry_after) : 0;
 	uint16_t dice;
 
 	if (!is_passing(*r, reply) || ++t->tries >= TRIES_MAX)
@@ -199,55 +200,11 @@ bool retry_again(struct retry *t, int *r, const struct http_reply *reply, struct
 	if (pause_ms > PAUSE_MAX_MS)
 		pause_ms = PAUSE_MAX_MS;
 	if (getrandom(&dice, sizeof(dice), GRND_NONBLOCK) < 0)
-		dice = 0; /* no jitter then */
-	pause_ms += pause_ms * dice / 131072;                /* up to half as much again: many clients part ways */
+		dice = 0;                     /* no jitter then */
+	pause_ms += pause_ms * dice / 131072; /* up to half as much again: many clients part ways */
 	sleep_ms(asked_s * 1000 > pause_ms ? asked_s * 1000 : pause_ms);
 	error_clear(err);
 	return true;
 }
 
 /* ---- words ---------------------------------------------------------------------------------------------------- */
-
-/* The registry's own code and message: {"errors": [{"code": "...", "message": "..."}]}. Hostile: printable and short. */
-static void what_it_says(const struct http_reply *reply, char *ret, size_t capacity)
-{
-	json_t *root = json_loadb(buf_str(&reply->body), reply->body.size, 0, NULL);
-	const json_t *one = json_array_get(json_object_get(root, "errors"), 0);
-	const char *code = json_string_value(json_object_get(one, "code"));
-	const char *message = json_string_value(json_object_get(one, "message"));
-
-	ret[0] = '\0';
-	if (code)
-		(void)snprintf(ret, capacity, ": %.60s%s%.120s", code, message ? ", " : "", message ? message : "");
-	for (char *p = ret; *p; p++) {
-		if (*p < ' ' || *p > '~')
-			*p = '?';
-	}
-	json_decref(root);
-}
-
-int status_error(const struct http_reply *reply, struct error *err)
-{
-	static const struct {
-		long status;
-		int code;
-		const char *words;
-	} known[] = {
-		{ 401, EACCES, "it does not accept our credentials" },
-		{ 403, EACCES, "it forbids this" },
-		{ 404, ENOENT, "it has no such image or layer" },
-		{ 408, ETIMEDOUT, "it waited too long for us" },
-		{ 413, EMSGSIZE, "it finds this too large" },
-		{ 429, EBUSY, "too many requests" },
-	};
-	char said[200];
-
-	what_it_says(reply, said, sizeof(said));
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if (known[i].status == reply->status)
-			return error_set(err, known[i].code, "%s (status %ld%s)", known[i].words, reply->status, said);
-	}
-	if (reply->status >= 500)
-		return error_set(err, EIO, "the registry failed (status %ld%s)", reply->status, said);
-	return error_set(err, EPROTO, "unexpected status %ld%s", reply->status, said);
-}

@@ -43,8 +43,9 @@ struct registry_spec {
 	char user[REGISTRY_SECRET_BYTES], password[REGISTRY_SECRET_BYTES]; /* for `server` only; empty: anonymous */
 	unsigned timeout_s;
 	char proxy[REGISTRY_HOST_BYTES], no_proxy[REGISTRY_SECRET_BYTES]; /* as libcurl takes them; never for http */
-	char ca_file[REGISTRY_SECRET_BYTES]; /* certificates; empty: the system's. Stays here: the worker gets its content */
-	bool is_ca_only;                     /* of ca_file: instead of the system's, not besides them */
+	char ca_file
+		[REGISTRY_SECRET_BYTES]; /* certificates; empty: the system's. Stays here: the worker gets its content */
+	bool is_ca_only;                 /* of ca_file: instead of the system's, not besides them */
 };
 
 struct registry_manifest {

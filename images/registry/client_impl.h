@@ -1,4 +1,8 @@
-/* What the files of the registry client share: client.c (endpoints, exchange, retries), auth.c, pull.c, push.c. */
+/*
+ * What the files of the registry client share: client.c (endpoints, exchange, retries), auth.c, pull.c, push.c.
+ *
+ * Runs in: the fetch worker.
+ */
 #pragma once
 
 #include "images/registry/client.h"
@@ -60,5 +64,5 @@ struct retry {
  */
 bool retry_again(struct retry *t, int *r, const struct http_reply *reply, struct error *err);
 
-/* A status that is not what was wanted, in words, with what the registry said about it. */
+/* status.c. A status that is not what was wanted, in words, with what the registry said about it. */
 int status_error(const struct http_reply *reply, struct error *err);

@@ -7,6 +7,7 @@
 #include "images/registry/fetch.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,10 +21,24 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/frame.h"
 
+enum { GRACE_MS = 1000 };
+
 struct fetch {
 	struct worker worker;
 	uint8_t memory[PROTO_MESSAGE_BYTES];
 };
+
+/* It died: of what, as far as can be seen. End of file comes before the exit, so give it a moment. */
+static int worker_died(struct fetch *f, struct error *err)
+{
+	char how[96];
+	int status = 0;
+
+	(void)poll(&(struct pollfd){ .fd = f->worker.pidfd, .events = POLLIN }, 1, GRACE_MS);
+	worker_end(&f->worker, &status);
+	worker_describe(status, how, sizeof(how));
+	return error_set(err, EIO, "the fetch worker ended without an answer: %s", how);
+}
 
 /* ---- sessions ------------------------------------------------------------------------------------------------- */
 
@@ -48,6 +63,8 @@ int fetch_open(const struct image_ref *ref, bool is_push, struct fetch **ret, st
 		r = worker_spawn(program && *program ? program : NULL, "fetch", NULL, 0, &f->worker, err);
 	if (r == 0)
 		r = proto_request_send(f->worker.control, q, ca, err);
+	if (r == -EPIPE)
+		r = worker_died(f, err);
 	explicit_bzero(q, sizeof(*q));
 	if (r < 0) {
 		fetch_close(f);
@@ -85,13 +102,15 @@ static int call(struct fetch *f, const struct proto_request *q, int fd, take_fn 
 	if (f->worker.control < 0)
 		return error_set(err, EPIPE, "the fetch worker's session is broken");
 	r = proto_request_send(f->worker.control, q, fd, err);
+	if (r == -EPIPE || r == -ECONNRESET)
+		return worker_died(f, err);
 	while (r == 0) {
 		size_t n_fds = 0;
 		ssize_t n = frame_recv(f->worker.control, f->memory, sizeof(f->memory), NULL, &n_fds, 0, err);
 
-		if (n == 0)
-			r = error_set(err, EIO, "the fetch worker died");
-		else if (n < 0)
+		if (n == 0 || n == -ECONNRESET)
+			return worker_died(f, err);
+		if (n < 0)
 			r = (int)n;
 		else
 			r = proto_reply_read(f->memory, (size_t)n, done, err);
@@ -110,7 +129,7 @@ static int take_body(const struct proto_reply *p, void *arg, struct error *err)
 	struct buf *body = arg;
 
 	if (p->type != PROTO_DATA || p->data_bytes > MANIFEST_MAX_BYTES - body->size)
-		return error_set(err, EPROTO, "the fetch worker sends what was not asked for");
+		return error_set(err, EPROTO, "the fetch worker sent something that was not asked for");
 	return buf_append(body, p->data, p->data_bytes) < 0 ? error_set(err, ENOMEM, "out of memory") : 0;
 }
 
@@ -179,7 +198,7 @@ static int take_data(const struct proto_reply *p, void *arg, struct error *err)
 	int r;
 
 	if (p->type != PROTO_DATA || p->data_bytes > d->total - d->at)
-		return error_set(err, EPROTO, "the fetch worker sends what was not asked for");
+		return error_set(err, EPROTO, "the fetch worker sent something that was not asked for");
 	r = fd_write_all(d->fd, p->data, p->data_bytes, err);
 	if (r < 0)
 		return r;
@@ -210,7 +229,10 @@ static int hash_part(struct download *d, uint64_t have, struct error *err)
 static int download(struct fetch *f, const struct descriptor *want, struct download *d, uint64_t have,
 		    bool is_upstream_only, struct error *err)
 {
-	struct proto_request q = { .type = PROTO_GET_BLOB, .digest = want->digest, .size = want->size, .have = have,
+	struct proto_request q = { .type = PROTO_GET_BLOB,
+				   .digest = want->digest,
+				   .size = want->size,
+				   .have = have,
 				   .is_upstream_only = is_upstream_only };
 	struct proto_reply done;
 	struct digest got;
@@ -247,7 +269,8 @@ int fetch_blob(struct fetch *f, const struct descriptor *want, int fd, uint64_t 
 	if (have > want->size)
 		have = 0;
 	r = download(f, want, &d, have, false, &e);
-	if (r == -EBADMSG && f->worker.control >= 0) { /* the part of before, a mirror, or a fault on the way: once more, whole */
+	if (r == -EBADMSG &&
+	    f->worker.control >= 0) { /* the part of before, a mirror, or a fault on the way: once more, whole */
 		error_clear(&e);
 		r = download(f, want, &d, 0, true, &e);
 	}
@@ -268,7 +291,7 @@ static int take_sent(const struct proto_reply *p, void *arg, struct error *err)
 	const struct upload *u = arg;
 
 	if (p->type != PROTO_SENT || p->sent > u->total)
-		return error_set(err, EPROTO, "the fetch worker sends what was not asked for");
+		return error_set(err, EPROTO, "the fetch worker sent something that was not asked for");
 	if (u->progress)
 		u->progress(p->sent, u->total, u->arg);
 	return 0;

@@ -49,7 +49,10 @@ static void reply_reset(struct http_reply *r)
 	*r = (struct http_reply){ .content_length = -1, .body = BUF_INIT };
 }
 
-#define HEADER(name, member) { name, offsetof(struct http_reply, member), sizeof(((struct http_reply *)0)->member) }
+#define HEADER(name, member)                                                                                           \
+	{                                                                                                              \
+		name, offsetof(struct http_reply, member), sizeof(((struct http_reply *)0)->member)                    \
+	}
 static const struct {
 	const char *name;
 	size_t offset, size;
@@ -73,7 +76,8 @@ static void take_header(struct http_reply *r, const char *name, size_t name_size
 		}
 		return;
 	}
-	if (name_size == 16 && strncasecmp(name, "www-authenticate", 16) == 0 && r->n_challenges < HTTP_CHALLENGES_MAX) {
+	if (name_size == 16 && strncasecmp(name, "www-authenticate", 16) == 0 &&
+	    r->n_challenges < HTTP_CHALLENGES_MAX) {
 		char *copy = strndup(value, size);
 
 		if (copy)
@@ -276,7 +280,8 @@ static int build_headers(const struct http_request *q, struct curl_slist **list,
 	if (r == 0 && q->accept)
 		r = add_header(list, "Accept", q->accept, err);
 	if (r == 0 && q->has_body)
-		r = add_header(list, "Content-Type", q->content_type ? q->content_type : "application/octet-stream", err);
+		r = add_header(list, "Content-Type", q->content_type ? q->content_type : "application/octet-stream",
+			       err);
 	if (r == 0 && q->range_from > 0) {
 		(void)snprintf(range, sizeof(range), "bytes=%llu-", (unsigned long long)q->range_from);
 		r = add_header(list, "Range", range, err);
@@ -315,7 +320,9 @@ static void set_options(struct exchange *x, struct curl_slist *list)
 	(void)curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, x);
 	(void)curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, q->method);
 	if (s->ca_bytes) { /* stands for CAINFO, the system's one file; CAPATH, its directory, stays beside it */
-		struct curl_blob ca = { .data = (void *)(uintptr_t)s->ca, .len = s->ca_bytes, .flags = CURL_BLOB_NOCOPY };
+		struct curl_blob ca = { .data = (void *)(uintptr_t)s->ca,
+					.len = s->ca_bytes,
+					.flags = CURL_BLOB_NOCOPY };
 
 		(void)curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &ca);
 		if (s->is_ca_only)
@@ -389,7 +396,8 @@ int http_url_resolve(const char *base, const char *location, char ret[HTTP_URL_B
 
 	if (!u)
 		return error_set(err, ENOMEM, "out of memory");
-	if (curl_url_set(u, CURLUPART_URL, base, 0) != CURLUE_OK || curl_url_set(u, CURLUPART_URL, location, 0) != CURLUE_OK ||
+	if (curl_url_set(u, CURLUPART_URL, base, 0) != CURLUE_OK ||
+	    curl_url_set(u, CURLUPART_URL, location, 0) != CURLUE_OK ||
 	    curl_url_set(u, CURLUPART_FRAGMENT, NULL, 0) != CURLUE_OK ||
 	    curl_url_get(u, CURLUPART_URL, &whole, 0) != CURLUE_OK || strlen(whole) >= HTTP_URL_BYTES)
 		r = error_set(err, EPROTO, "the registry's redirection is no usable address");

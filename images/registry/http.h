@@ -24,8 +24,8 @@ struct http_reply {
 	char content_encoding[HTTP_HEADER_BYTES];
 	char content_range[HTTP_HEADER_BYTES];
 	char retry_after[HTTP_HEADER_BYTES];
-	char digest[HTTP_HEADER_BYTES]; /* Docker-Content-Digest */
-	char location[HTTP_URL_BYTES];  /* as sent: may be relative */
+	char digest[HTTP_HEADER_BYTES];        /* Docker-Content-Digest */
+	char location[HTTP_URL_BYTES];         /* as sent: may be relative */
 	char *challenges[HTTP_CHALLENGES_MAX]; /* WWW-Authenticate values */
 	size_t n_challenges;
 	struct buf body; /* of an answer that did not go to a sink; cut off at its bound */
@@ -57,7 +57,7 @@ struct http_request {
 };
 
 struct http_settings {
-	unsigned timeout_s;                     /* to connect, and without any progress */
+	unsigned timeout_s;           /* to connect, and without any progress */
 	const char *proxy, *no_proxy; /* "" for none; like ca, borrowed for as long as the struct http lives */
 	const char *ca;               /* PEM certificates; ca_bytes 0: only the system's */
 	size_t ca_bytes;

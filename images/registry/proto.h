@@ -14,6 +14,8 @@
  *
  * One request at a time; each is answered by any number of DATA or SENT and one DONE. The worker never receives a
  * descriptor that it could write to. Closing the socket ends it.
+ *
+ * Runs in: whoever holds the store (root), and the fetch worker.
  */
 #pragma once
 

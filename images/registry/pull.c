@@ -117,8 +117,8 @@ static int start_blob(struct blob_call *c, const struct http_reply *reply, struc
 	c->skip = reply->status == 206 ? 0 : c->at;
 	if (reply->status == 206 && !is_our_range(reply->content_range, c->at, c->size))
 		return error_set(err, EPROTO, "asked for bytes %llu-%llu/%llu, it sends '%.60s'",
-				 (unsigned long long)c->at, (unsigned long long)c->size - 1, (unsigned long long)c->size,
-				 reply->content_range);
+				 (unsigned long long)c->at, (unsigned long long)c->size - 1,
+				 (unsigned long long)c->size, reply->content_range);
 	if (reply->content_length >= 0 && (uint64_t)reply->content_length != expected)
 		return error_set(err, EBADMSG, "size %llu announced, the registry sends %lld bytes%s%.40s",
 				 (unsigned long long)expected, (long long)reply->content_length,
@@ -142,9 +142,9 @@ static int blob_sink(const struct http_reply *reply, const void *data, size_t si
 	if (r < 0 || size == 0)
 		return r;
 	if (size > c->size - c->at)
-		return error_set(err, EBADMSG, "larger than the %llu bytes announced%s%.40s", (unsigned long long)c->size,
-				 reply->content_encoding[0] ? ", sent as Content-Encoding " : "",
-				 reply->content_encoding);
+		return error_set(
+			err, EBADMSG, "larger than the %llu bytes announced%s%.40s", (unsigned long long)c->size,
+			reply->content_encoding[0] ? ", sent as Content-Encoding " : "", reply->content_encoding);
 	r = c->sink(p, size, c->arg, err);
 	if (r == 0)
 		c->at += size;
@@ -155,8 +155,8 @@ static int blob_sink(const struct http_reply *reply, const void *data, size_t si
 static int judge_blob(struct blob_call *c, const struct http_reply *reply, struct error *err)
 {
 	if (reply->status == 416)
-		return error_set(err, EBADMSG, "size %llu announced, the registry has '%.60s'", (unsigned long long)c->size,
-				 reply->content_range);
+		return error_set(err, EBADMSG, "size %llu announced, the registry has '%.60s'",
+				 (unsigned long long)c->size, reply->content_range);
 	if (reply->status != 200 && reply->status != 206)
 		return status_error(reply, err);
 	if (c->at < c->size)

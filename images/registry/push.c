@@ -80,15 +80,17 @@ static int start_upload(struct registry *g, const struct digest *d, const char *
 static int check_digest(const struct http_reply *reply, const struct digest *d, struct error *err)
 {
 	if (reply->digest[0] && strcmp(reply->digest, d->text) != 0)
-		return error_set(err, EBADMSG, "we sent %s, the registry answers it has '%.80s'", d->text, reply->digest);
+		return error_set(err, EBADMSG, "we sent %s, the registry answers it has '%.80s'", d->text,
+				 reply->digest);
 	return 0;
 }
 
 int registry_push_blob(struct registry *g, const struct digest *d, uint64_t size, int fd, const char *mount_from,
 		       registry_sent_fn *sent, void *arg, bool *ret_was_there, struct error *err)
 {
-	struct http_request q = { .method = "PUT", .has_body = true, .body_fd = fd, .body_bytes = size, .sent = sent,
-				  .sent_arg = arg };
+	struct http_request q = {
+		.method = "PUT", .has_body = true, .body_fd = fd, .body_bytes = size, .sent = sent, .sent_arg = arg
+	};
 	struct retry retry = { 0 };
 	char url[HTTP_URL_BYTES];
 	struct http_reply reply;
@@ -121,8 +123,9 @@ int registry_push_blob(struct registry *g, const struct digest *d, uint64_t size
 int registry_push_manifest(struct registry *g, const char *reference, const char *media_type, const void *data,
 			   size_t size, const struct digest *d, struct error *err)
 {
-	struct http_request q = { .method = "PUT", .has_body = true, .body = data, .body_bytes = size,
-				  .content_type = media_type };
+	struct http_request q = {
+		.method = "PUT", .has_body = true, .body = data, .body_bytes = size, .content_type = media_type
+	};
 	char url[HTTP_URL_BYTES];
 	struct http_reply reply;
 	int r = endpoint_url(g, upstream(g), url, err, "/manifests/%s", reference);

@@ -47,7 +47,8 @@ static void send_sent(uint64_t done, void *arg)
 	if (clock_now_ns() - s->told_ns < SENT_EVERY_MS * NS_PER_MS)
 		return;
 	s->told_ns = clock_now_ns();
-	(void)proto_reply_send(s->sock, &reply, NULL); /* the other end gone: DONE will not arrive either, then we stop */
+	(void)proto_reply_send(s->sock, &reply,
+			       NULL); /* the other end gone: DONE will not arrive either, then we stop */
 }
 
 static int get_manifest(struct server *s, const struct proto_request *q, struct proto_reply *done, struct error *err)
@@ -70,7 +71,8 @@ static int push_manifest(struct server *s, const struct proto_request *q, int fd
 
 	if (r < 0)
 		return r;
-	return registry_push_manifest(s->registry, q->reference, q->media_type, buf_str(&body), body.size, &q->digest, err);
+	return registry_push_manifest(s->registry, q->reference, q->media_type, buf_str(&body), body.size, &q->digest,
+				      err);
 }
 
 static int perform(struct server *s, const struct proto_request *q, int fd, struct proto_reply *done, struct error *err)
@@ -83,7 +85,8 @@ static int perform(struct server *s, const struct proto_request *q, int fd, stru
 	case PROTO_GET_MANIFEST:
 		return get_manifest(s, q, done, err);
 	case PROTO_GET_BLOB:
-		return registry_get_blob(s->registry, &q->digest, q->size, q->have, q->is_upstream_only, send_data, s, err);
+		return registry_get_blob(s->registry, &q->digest, q->size, q->have, q->is_upstream_only, send_data, s,
+					 err);
 	case PROTO_PUSH_BLOB:
 		return registry_push_blob(s->registry, &q->digest, q->size, fd, q->mount_from, send_sent, s,
 					  &done->was_there, err);

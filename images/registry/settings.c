@@ -32,7 +32,8 @@ bool registry_host_is_loopback(const char *host)
 	char name[INET_ADDRSTRLEN];
 	struct in_addr address;
 
-	if ((n == 9 && strncasecmp(host, "localhost", 9) == 0) || (strncmp(host, "[::1]", 5) == 0 && (host[5] == '\0' || host[5] == ':')))
+	if ((n == 9 && strncasecmp(host, "localhost", 9) == 0) ||
+	    (strncmp(host, "[::1]", 5) == 0 && (host[5] == '\0' || host[5] == ':')))
 		return true;
 	if (n >= sizeof(name))
 		return false;
@@ -106,7 +107,7 @@ static int sextet(char c)
 }
 
 /* RFC 4648 §4; padding may be missing, nothing may follow it. Returns bytes, or -1. */
-static long base64_decode(const char *text, char *to, size_t capacity)
+static long decode_lenient(const char *text, char *to, size_t capacity)
 {
 	unsigned long bits = 0;
 	size_t n = 0, have = 0;
@@ -153,7 +154,7 @@ static bool names_host(const char *key, const char *host)
 static int split_auth(const char *auth, char *user, char *password, size_t capacity, struct error *err)
 {
 	cleanup_free char *plain = malloc(2 * capacity);
-	long n = plain ? base64_decode(auth, plain, 2 * capacity) : -1;
+	long n = plain ? decode_lenient(auth, plain, 2 * capacity) : -1;
 	char *colon = n > 0 && !memchr(plain, '\0', (size_t)n) ? strchr(plain, ':') : NULL;
 
 	if (!colon || colon == plain || (size_t)(colon - plain) >= capacity || strlen(colon + 1) >= capacity ||
@@ -169,8 +170,8 @@ static int split_auth(const char *auth, char *user, char *password, size_t capac
 static int entry_read(const json_t *entry, char *user, char *password, size_t capacity, struct error *err)
 {
 	const char *auth = "", *u = "", *p = "";
-	int r = json_is_object(entry) ? json_text(entry, "auth", 4 * capacity, false, &auth, err) :
-					error_set(err, EBADMSG, "it is not an object");
+	int r = json_is_object(entry) ? json_text(entry, "auth", 4 * capacity, false, &auth, err)
+				      : error_set(err, EBADMSG, "it is not an object");
 
 	if (r < 0)
 		return r;
@@ -180,7 +181,7 @@ static int entry_read(const json_t *entry, char *user, char *password, size_t ca
 	if (r == 0)
 		r = json_text(entry, "password", capacity - 1, false, &p, err);
 	if (r < 0 || !u[0])
-		return r; /* an entry for a credential helper: nothing here */
+		return r;                   /* an entry for a credential helper: nothing here */
 	(void)text_copy(user, capacity, u); /* bounded above, both */
 	(void)text_copy(password, capacity, p);
 	return 1;
@@ -191,11 +192,12 @@ int registry_auth_find(const char *data, size_t size, const char *host, char *us
 {
 	json_t *root = json_loadb(data, size, 0, NULL), *auths, *entry; /* jansson's words would quote the file */
 	const char *key;
-	int r = json_is_object(root) ? json_child(root, "auths", false, &auths, err) :
-				       error_set(err, EBADMSG, "it is not a JSON object");
+	int r = json_is_object(root) ? json_child(root, "auths", false, &auths, err)
+				     : error_set(err, EBADMSG, "it is not a JSON object");
 
 	if (r == 0) {
-		json_object_foreach(auths, key, entry) {
+		json_object_foreach(auths, key, entry)
+		{
 			if (!names_host(key, host))
 				continue;
 			r = entry_read(entry, user, password, capacity, err);

@@ -68,7 +68,8 @@ wait_for() # FILE
 		[ ! -s "$1" ] || return 0
 		sleep 0.05
 	done
-	return 1
+	echo "Bail out! nothing came to '$1'"
+	exit 1
 }
 
 free_port()

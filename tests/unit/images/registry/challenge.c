@@ -18,8 +18,9 @@ static void test_understood(void)
 	ok(list[0].scheme == CHALLENGE_BASIC, "of scheme basic");
 	is_str(list[0].realm, "test", "with its realm");
 
-	is_int(parse("Bearer realm=\"https://a/token\",service=\"reg.local\",scope=\"repository:lib/x:pull,push\"", NULL), 1,
-	       "a comma inside quotes does not end the challenge");
+	is_int(parse("Bearer realm=\"https://a/token\",service=\"reg.local\",scope=\"repository:lib/x:pull,push\"",
+		     NULL),
+	       1, "a comma inside quotes does not end the challenge");
 	is_str(list[0].scope, "repository:lib/x:pull,push", "and stays in the value");
 	is_str(list[0].service, "reg.local", "the service is read");
 

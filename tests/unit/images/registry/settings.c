@@ -30,11 +30,14 @@ static void test_credentials(void)
 	char user[CAPACITY], password[CAPACITY];
 	struct error err = ERROR_INIT;
 
-	is_int(find("{\"auths\":{\"a.b\":{\"auth\":\"dTpwOnc=\"}}}", "a.b", user, password, &err), 1, "an auth is found");
+	is_int(find("{\"auths\":{\"a.b\":{\"auth\":\"dTpwOnc=\"}}}", "a.b", user, password, &err), 1,
+	       "an auth is found");
 	ok(strcmp(user, "u") == 0 && strcmp(password, "p:w") == 0, "the password may hold a colon");
-	is_int(find("{\"auths\":{\"https://index.docker.io/v1/\":{\"auth\":\"dTpw\"}}}", "docker.io", user, password, &err), 1,
-	       "Docker Hub is found under its old name");
-	is_int(find("{\"auths\":{\"a.b:5000\":{\"auth\":\"dTpw\"}}}", "a.b", user, password, &err), 0, "another port is another host");
+	is_int(find("{\"auths\":{\"https://index.docker.io/v1/\":{\"auth\":\"dTpw\"}}}", "docker.io", user, password,
+		    &err),
+	       1, "Docker Hub is found under its old name");
+	is_int(find("{\"auths\":{\"a.b:5000\":{\"auth\":\"dTpw\"}}}", "a.b", user, password, &err), 0,
+	       "another port is another host");
 	is_int(find("{\"auths\":{\"a.b/some/repo\":{\"auth\":\"dTpw\"}}}", "a.b", user, password, &err), 0,
 	       "credentials of one repository are not used for all");
 	is_int(find("{\"auths\":{\"a.b\":{}}}", "a.b", user, password, &err), 0, "an entry for a helper is none");
@@ -42,16 +45,20 @@ static void test_credentials(void)
 	is_int(find("{\"auths\":{\"a.b\":{\"auth\":\"c2VjcmV0\"}}}", "a.b", user, password, &err), -EBADMSG,
 	       "an auth without a colon is refused");
 	ok(!strstr(err.text, "secret") && !strstr(err.text, "c2Vj"), "and not quoted");
-	is_int(find("{\"auths\":{\"a.b\":{\"auth\":\"!!\"}}}", "a.b", user, password, &err), -EBADMSG, "so is what is not base64");
+	is_int(find("{\"auths\":{\"a.b\":{\"auth\":\"!!\"}}}", "a.b", user, password, &err), -EBADMSG,
+	       "so is what is not base64");
 	is_int(find("{\"auths\":{\"a.b\":{\"auth\":\"dTpwCg==\"}}}", "a.b", user, password, &err), -EBADMSG,
 	       "and a line break, which would end a header");
 }
 
 static void test_hosts(void)
 {
-	static const char *const local[] = { "localhost", "localhost:5000", "127.0.0.1", "127.1.2.3:80", "[::1]", "[::1]:5000" };
-	static const char *const remote[] = { "localhost.evil.org", "127.0.0.1.evil.org", "1.2.3.4",	    "128.0.0.1",
-					      "[::2]",		    "[::1].evil.org",	  "localhostx:80", "127.evil.org" };
+	static const char *const local[] = { "localhost",    "localhost:5000", "127.0.0.1",
+					     "127.1.2.3:80", "[::1]",          "[::1]:5000" };
+	static const char *const remote[] = {
+		"localhost.evil.org", "127.0.0.1.evil.org", "1.2.3.4",     "128.0.0.1", "[::2]",
+		"[::1].evil.org",     "localhostx:80",      "127.evil.org"
+	};
 
 	for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++)
 		ok(registry_host_is_loopback(local[i]), "%s is this machine", local[i]);
@@ -68,7 +75,8 @@ static void test_mirrors(void)
 	(void)unsetenv("HOME");
 	(void)unsetenv("CUBIT_REGISTRY_AUTH_FILE");
 	need(image_ref_parse("python", &ref, &err) == 0, "a reference");
-	(void)setenv("CUBIT_REGISTRY_MIRRORS", "docker.io=m1.example,ghcr.io=m2.example,docker.io=http://m3.example:81", 1);
+	(void)setenv("CUBIT_REGISTRY_MIRRORS", "docker.io=m1.example,ghcr.io=m2.example,docker.io=http://m3.example:81",
+		     1);
 	ok(registry_settings(&ref, false, &s, &err) == 0 && s.n_mirrors == 2, "the mirrors of one registry are taken");
 	ok(strcmp(s.mirrors[0].server, "m1.example") == 0 && !s.mirrors[0].is_plain, "with TLS unless told otherwise");
 	ok(strcmp(s.mirrors[1].server, "m3.example:81") == 0 && s.mirrors[1].is_plain, "in their order");
@@ -102,7 +110,8 @@ static void test_certificates(void)
 	ok(registry_settings(&ref, false, &s, &err) == 0 && s.is_ca_only, "SSL_CERT_FILE stands instead of them");
 	(void)setenv("CUBIT_REGISTRY_CA", path, 1);
 	(void)setenv("SSL_CERT_FILE", "/none", 1);
-	ok(registry_settings(&ref, false, &s, &err) == 0 && !s.is_ca_only, "CUBIT_REGISTRY_CA besides them, and goes first");
+	ok(registry_settings(&ref, false, &s, &err) == 0 && !s.is_ca_only,
+	   "CUBIT_REGISTRY_CA besides them, and goes first");
 	ok(registry_open_ca(&s, &got, &err) == -EINVAL, "a file without a certificate is refused");
 	has_str(err.text, "there is no PEM certificate in it", "in words");
 	need(write(file, text, sizeof(text) - 1) == sizeof(text) - 1, "something that looks like one is written");
@@ -135,12 +144,16 @@ static void test_tokens(void)
 	cleanup_free char *t = NULL;
 	uint64_t seconds;
 
-	ok(token("{\"token\":\"a.b-c\",\"expires_in\":300}", &t, &seconds) == 0 && seconds == 300, "a token with its seconds");
-	ok(token("{\"access_token\":\"x\"}", &t, &seconds) == 0 && seconds == 60, "under its other name, for 60 s by default");
-	ok(token("{\"token\":\"x\",\"expires_in\":1000000}", &t, &seconds) == 0 && seconds == 3600, "never kept for more than an hour");
+	ok(token("{\"token\":\"a.b-c\",\"expires_in\":300}", &t, &seconds) == 0 && seconds == 300,
+	   "a token with its seconds");
+	ok(token("{\"access_token\":\"x\"}", &t, &seconds) == 0 && seconds == 60,
+	   "under its other name, for 60 s by default");
+	ok(token("{\"token\":\"x\",\"expires_in\":1000000}", &t, &seconds) == 0 && seconds == 3600,
+	   "never kept for more than an hour");
 	ok(token("{\"token\":\"a b\"}", &t, &seconds) < 0, "a blank in a token is refused");
 	ok(token("{\"token\":\"a\\r\\nX: y\"}", &t, &seconds) < 0, "and a line break");
-	ok(token("{}", &t, &seconds) < 0 && token("[]", &t, &seconds) < 0 && token("", &t, &seconds) < 0, "and no token at all");
+	ok(token("{}", &t, &seconds) < 0 && token("[]", &t, &seconds) < 0 && token("", &t, &seconds) < 0,
+	   "and no token at all");
 }
 
 static void test_messages(void)
