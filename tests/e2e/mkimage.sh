@@ -64,15 +64,28 @@ while IFS='|' read -r arguments message; do
 	mkimage none $arguments
 	is "$status $(cat "$dir/err")" "2 mkimage: $message (see --help)" "refused: mkimage $arguments"
 done <<'END'
-|name an image: base bash debian python node c go java ruby php perl lua typescript
-cobol|no image 'cobol'; there are: base bash debian python node c go java ruby php perl lua typescript
+|name an image: base bash debian python python-numpy node c go java ruby php perl lua typescript
+cobol|no image 'cobol'; there are: base bash debian python python-numpy node c go java ruby php perl lua typescript
 --fast bash|unknown option '--fast'
 --compress lzma bash|--compress: zstd or gzip, not 'lzma'
 --suite ../x bash|--suite: '../x' is not the name of a release
 bash -o|-o needs a value
 END
 mkimage none --list
-is "$status $(grep -c . "$dir/out")" '0 13' '--list names every image'
+is "$status $(grep -c . "$dir/out")" '0 14' '--list names every image'
+while read -r id name java; do
+	printf 'ID=%s\nVERSION_CODENAME=%s\n' "$id" "$name" >"$dir/os-release"
+	OS_RELEASE=$dir/os-release mkimage none --list
+	is "$(sed -n 's/^java *//p' "$dir/out")" "base + $java" "on $id $name java is $java"
+done <<'END'
+debian bookworm openjdk-17-jdk-headless
+debian trixie openjdk-21-jdk-headless
+ubuntu noble openjdk-21-jdk-headless
+END
+CUBIT_IMAGE_SUITE=trixie mkimage none --suite bookworm --list
+is "$(sed -n 's/^java *//p' "$dir/out")" 'base + openjdk-17-jdk-headless' 'the option is stronger than the setting'
+CUBIT_IMAGE_SUITE=bookworm mkimage none --list
+is "$(sed -n 's/^java *//p' "$dir/out")" 'base + openjdk-17-jdk-headless' 'which is stronger than the machine'
 [ ! -e "$dir/none" ]
 ok $? 'and none of that left a file'
 
@@ -98,6 +111,21 @@ is "$(query "$one" localhost/python:latest '(lambda c: (c["User"], c["WorkingDir
 mkimage one --no-load python
 is "$status $(cat "$dir/out")" "0 mkimage: python: already in $one (--force makes it again)" 'what is there is not made again'
 
+# ---- of the release of this machine ----
+
+release=$(. /etc/os-release && [ "$ID" = debian ] && echo "$VERSION_CODENAME" || echo trixie)
+is "$(query "$one" localhost/python:latest 'c["config"]["Labels"]["io.cubit.release"]')" "$release" 'the image says of which release it is'
+mkimage one --no-load --suite "$release" bash
+is "$status $(cat "$dir/out")" "0 mkimage: bash: already in $one (--force makes it again)" 'asked for by its name it is the same'
+sed -i "s/\"io.cubit.release\": \"$release\"/\"io.cubit.release\": \"older\"/" "$one/index.json"
+mkimage one --no-load bash
+is "$(cat "$dir/out")" "mkimage: bash: already in $one (--force makes it again)" 'an image of another release is taken as it is'
+mkimage one --no-load --suite "$release" bash
+like_made=$(grep -c "localhost/bash:latest version .* of $release, " "$dir/out")
+is "$status $like_made" '0 1' 'unless one release is asked for: then it is made again'
+mkimage one --no-load --suite "$release" python
+is "$(md5sum <"$one/index.json")" "$(md5sum <"$two/index.json")" 'with the same bytes'
+
 # ---- what is inside ----
 
 root=$dir/root
@@ -118,7 +146,7 @@ is "$(find "$root/usr/share/man" "$root/usr/share/locale" -type f 2>/dev/null | 
 [ "$(find "$root/usr/share/doc" -name copyright | wc -l)" -gt 50 ]
 ok $? 'but every licence'
 is "$(dpkg-query --admindir="$root/var/lib/dpkg" -W -f '${db:Status-Abbrev}\n' | sort -u)" 'ii ' 'every package is installed and configured'
-[ "$(find "$root/usr/lib/python3.11" -name '*.pyc' | wc -l)" -gt 100 ]
+[ "$(find "$root"/usr/lib/python3.* -name '*.pyc' | wc -l)" -gt 100 ]
 ok $? 'modules are compiled'
 now=$(date +%s)
 is "$(find "$root" -newermt "@$((now - 600))" ! -path "$root" | wc -l)" 0 'no file is of today'

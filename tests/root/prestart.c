@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "runtime/base/error.h"
-#include "supervisor/jobs/journal.h"
-#include "supervisor/jobs/pool.h"
+#include "supervisor/journal/journal.h"
+#include "supervisor/pool/pool.h"
 #include "tests/support/works.h"
 #include "tests/tap.h"
 
@@ -34,8 +34,10 @@ static const char *const python[] = {
 	"\"source\":\"print('hello')\"",
 	"\"source\":\"print(__name__, __file__, __doc__, __package__, __spec__, __builtins__, __loader__.__class__)\"",
 	"\"source\":\"print(list(globals()))\\nprint(dir())\\nprint(__loader__.path, __cached__, __annotations__)\"",
-	"\"source\":\"import sys\\nprint(sys.argv, sys.path, sys.orig_argv, sys.flags, sys.executable)\",\"args\":[\"a\",\"b c\",\"\"]",
-	"\"source\":\"import os\\nprint(os.environ)\\nprint(os.getcwd(), os.listdir('.'), os.umask(0))\",\"env\":{\"B\":\"1\",\"A\":\"=x=\"}",
+	"\"source\":\"import sys\\nprint(sys.argv, sys.path, sys.orig_argv, sys.flags, "
+	"sys.executable)\",\"args\":[\"a\",\"b c\",\"\"]",
+	"\"source\":\"import os\\nprint(os.environ)\\nprint(os.getcwd(), os.listdir('.'), "
+	"os.umask(0))\",\"env\":{\"B\":\"1\",\"A\":\"=x=\"}",
 	"\"source\":\"import os\\nos.environ['NEW']='1'\\nprint(os.popen('env').read())\"",
 	"\"source\":\"def f():\\n    1/0\\n\\nf()\\n\"",
 	"\"source\":\"x = (\\n\"",
@@ -46,10 +48,12 @@ static const char *const python[] = {
 	"\"source\":\"import os, signal\\nos.kill(os.getpid(), signal.SIGINT)\"",
 	"\"source\":\"import os, signal\\nos.kill(os.getpid(), signal.SIGTERM)\"",
 	"\"source\":\"import os\\nos._exit(3)\"",
-	"\"source\":\"import signal\\nprint([(s, signal.getsignal(s)) for s in signal.valid_signals()], signal.pthread_sigmask(0, []))\"",
+	"\"source\":\"import signal\\nprint([(s, signal.getsignal(s)) for s in signal.valid_signals()], "
+	"signal.pthread_sigmask(0, []))\"",
 	"\"source\":\"import atexit\\natexit.register(print, 'bye')\\nprint('hi')\"",
 	"\"source\":\"import __main__\\nx = 5\\nprint(__main__.x, __main__.__file__)\"",
-	"\"source\":\"import sys\\nprint(sys.stdin.read(), sys.stdin.isatty(), sys.stdin.fileno(), sys.stdin.seekable())\",\"stdin\":\"in\\nput\"",
+	"\"source\":\"import sys\\nprint(sys.stdin.read(), sys.stdin.isatty(), sys.stdin.fileno(), "
+	"sys.stdin.seekable())\",\"stdin\":\"in\\nput\"",
 	"\"source\":\"print(input())\\nprint(input())\",\"stdin\":\"one\\ntwo\\n\"",
 	"\"source\":\"print(repr(input()))\"",
 	"\"source\":\"import os, stat\\nprint(stat.S_IFMT(os.fstat(0).st_mode), os.read(0, 9))\"",
@@ -58,22 +62,32 @@ static const char *const python[] = {
 	"print(threading.current_thread().name, threading.active_count())\"",
 	"\"source\":\"import multiprocessing as m\\n\\ndef f(x):\\n    return x * x\\n\\nif __name__ == '__main__':\\n"
 	"    with m.Pool(2) as p:\\n        print(p.map(f, [1, 2, 3]))\\n\"",
-	"\"source\":\"import multiprocessing as m\\n\\ndef f(q):\\n    q.put(__name__)\\n\\nif __name__ == '__main__':\\n"
-	"    m.set_start_method('spawn')\\n    q = m.Queue()\\n    p = m.Process(target=f, args=(q,))\\n    p.start()\\n"
+	"\"source\":\"import multiprocessing as m\\n\\ndef f(q):\\n    q.put(__name__)\\n\\nif __name__ == "
+	"'__main__':\\n"
+	"    m.set_start_method('spawn')\\n    q = m.Queue()\\n    p = m.Process(target=f, args=(q,))\\n    "
+	"p.start()\\n"
 	"    print(q.get())\\n    p.join()\\n\"",
 	"\"source\":\"import inspect, traceback, sys\\nprint(len(inspect.stack()))\\ntraceback.print_stack()\\n"
-	"def f(n):\\n    return f(n + 1)\\ntry:\\n    f(0)\\nexcept RecursionError as e:\\n    print(e, sys.getrecursionlimit())\"",
-	"\"source\":\"import sys\\ndef f(n):\\n    global m\\n    m = n\\n    f(n + 1)\\ntry:\\n    f(0)\\nexcept RecursionError:\\n    print(m)\"",
-	"\"source\":\"import resource\\nprint([(r, resource.getrlimit(getattr(resource, r))) for r in dir(resource) if r.startswith('RLIMIT') and r[-5:] != 'OFILE'])\"",
-	"\"source\":\"import sys\\nprint(sys.excepthook, sys.displayhook, sys.gettrace(), sys.getprofile(), sys.meta_path, len(sys.path_hooks))\"",
-	"\"source\":\"import sys\\nprint(sys.warnoptions, sys._xoptions, sys.dont_write_bytecode, sys.getfilesystemencoding(), "
-	"sys.stdout.encoding, sys.stdout.errors, sys.stdout.line_buffering, sys.stdin.encoding, sys.getswitchinterval())\"",
+	"def f(n):\\n    return f(n + 1)\\ntry:\\n    f(0)\\nexcept RecursionError as e:\\n    print(e, "
+	"sys.getrecursionlimit())\"",
+	"\"source\":\"import sys\\ndef f(n):\\n    global m\\n    m = n\\n    f(n + 1)\\ntry:\\n    f(0)\\nexcept "
+	"RecursionError:\\n    print(m)\"",
+	"\"source\":\"import resource\\nprint([(r, resource.getrlimit(getattr(resource, r))) for r in dir(resource) if "
+	"r.startswith('RLIMIT') and r[-5:] != 'OFILE'])\"",
+	"\"source\":\"import sys\\nprint(sys.excepthook, sys.displayhook, sys.gettrace(), sys.getprofile(), "
+	"sys.meta_path, len(sys.path_hooks))\"",
+	"\"source\":\"import sys\\nprint(sys.warnoptions, sys._xoptions, sys.dont_write_bytecode, "
+	"sys.getfilesystemencoding(), "
+	"sys.stdout.encoding, sys.stdout.errors, sys.stdout.line_buffering, sys.stdin.encoding, "
+	"sys.getswitchinterval())\"",
 	"\"source\":\"import warnings\\nwarnings.warn('careful')\"",
-	"\"source\":\"import os\\nprint(os.listdir('/tmp'), os.getppid(), os.getsid(0) == os.getpid(), os.getpgid(0) == os.getpid())\"",
+	"\"source\":\"import os\\nprint(os.listdir('/tmp'), os.getppid(), os.getsid(0) == os.getpid(), os.getpgid(0) "
+	"== os.getpid())\"",
 	"\"source\":\"import json\\nprint(json.__name__, json.dumps({'a': [1, 2]}))\"",
 	"\"files\":[{\"path\":\"main.py\",\"content\":\"import json, helper\\nprint(json.x, helper.y)\"},"
 	"{\"path\":\"json.py\",\"content\":\"x = 1\"},{\"path\":\"helper.py\",\"content\":\"y = 2\"}]",
-	"\"files\":[{\"path\":\"main.py\",\"content\":\"import a.b, os\\nprint(a.b.z, a.__file__, open('d/e.txt').read(), "
+	"\"files\":[{\"path\":\"main.py\",\"content\":\"import a.b, os\\nprint(a.b.z, a.__file__, "
+	"open('d/e.txt').read(), "
 	"oct(os.stat('run').st_mode), oct(os.stat('d').st_mode), oct(os.stat('main.py').st_mode))\"},"
 	"{\"path\":\"a/__init__.py\",\"content\":\"\"},{\"path\":\"a/b.py\",\"content\":\"z = 3\"},"
 	"{\"path\":\"d/e.txt\",\"content\":\"text\"},{\"path\":\"run\",\"content\":\"\",\"mode\":493}]",
@@ -81,27 +95,35 @@ static const char *const python[] = {
 	"\"source\":\"import sys\\nprint(sys.flags, 1)\",\"env\":{\"PYTHONOPTIMIZE\":\"1\"}",
 	"\"source\":\"import time\\nprint(time.tzname)\",\"env\":{\"TZ\":\"XYZ-3\"}",
 	"\"source\":\"import os, sys\\nos.execv(sys.executable, ['python3', '-c', 'print(5)'])\"",
-	"\"source\":\"import os\\npid = os.fork()\\nprint('child' if pid == 0 else os.waitpid(pid, 0)[1], flush=True)\"",
-	"\"source\":\"import subprocess, sys\\nprint(subprocess.run([sys.executable, '-c', 'import sys; print(sys.path, sys.argv)'], capture_output=True, text=True))\"",
+	"\"source\":\"import os\\npid = os.fork()\\nprint('child' if pid == 0 else os.waitpid(pid, 0)[1], "
+	"flush=True)\"",
+	"\"source\":\"import subprocess, sys\\nprint(subprocess.run([sys.executable, '-c', 'import sys; "
+	"print(sys.path, sys.argv)'], capture_output=True, text=True))\"",
 	"\"source\":\"print('\\u00e4\\u20ac', ascii('\\u00e4'))\\nimport sys\\nsys.stderr.write('\\u00fc')\"",
 	"\"source\":\"import os\\nos.abort()\"",
 	"\"source\":\"import sys\\nsys.stdout.write('no newline')\"",
 	"\"source\":\"import gc\\nprint(gc.isenabled(), gc.get_threshold())\"",
 	"\"source\":\"class A:\\n    def __del__(self):\\n        print('del')\\na = A()\"",
 	"\"source\":\"# -*- coding: latin-1 -*-\\nprint(len('\\u00e4'))\"",
-	"\"source\":\"import sys\\nprint('sitecustomize' in sys.modules, 'usercustomize' in sys.modules, '__mp_main__' in sys.modules)\"",
-	"\"source\":\"import asyncio\\nasync def f():\\n    await asyncio.sleep(0)\\n    print('async')\\nasyncio.run(f())\"",
-	"\"source\":\"import logging, random, decimal\\nlogging.warning('x')\\nrandom.seed(1)\\nprint(random.random(), decimal.Decimal(1) / 3)\"",
+	"\"source\":\"import sys\\nprint('sitecustomize' in sys.modules, 'usercustomize' in sys.modules, '__mp_main__' "
+	"in sys.modules)\"",
+	"\"source\":\"import asyncio\\nasync def f():\\n    await asyncio.sleep(0)\\n    "
+	"print('async')\\nasyncio.run(f())\"",
+	"\"source\":\"import logging, random, decimal\\nlogging.warning('x')\\nrandom.seed(1)\\nprint(random.random(), "
+	"decimal.Decimal(1) / 3)\"",
 	"\"source\":\"\"",
 	NULL,
 };
 
 static const char *const node[] = {
 	"\"source\":\"console.log('hello')\"",
-	"\"source\":\"console.log(process.argv, process.execArgv, process.argv0, process.execPath, process.title)\",\"args\":[\"a\",\"b c\",\"\"]",
-	"\"source\":\"console.log(require.main === module, __filename, __dirname, module.paths, module.id, module.children, module.loaded)\"",
+	"\"source\":\"console.log(process.argv, process.execArgv, process.argv0, process.execPath, "
+	"process.title)\",\"args\":[\"a\",\"b c\",\"\"]",
+	"\"source\":\"console.log(require.main === module, __filename, __dirname, module.paths, module.id, "
+	"module.children, module.loaded)\"",
 	"\"source\":\"console.log(module.parent, Object.keys(require.cache), require('module')._pathCache)\"",
-	"\"source\":\"console.log(process.env)\\nconsole.log(process.cwd(), process.umask())\",\"env\":{\"B\":\"1\",\"A\":\"=x=\"}",
+	"\"source\":\"console.log(process.env)\\nconsole.log(process.cwd(), "
+	"process.umask())\",\"env\":{\"B\":\"1\",\"A\":\"=x=\"}",
 	"\"source\":\"throw new Error('no')\"",
 	"\"source\":\"function f() { null.x }\\nf()\"",
 	"\"source\":\"let x = ;\"",
@@ -110,18 +132,26 @@ static const char *const node[] = {
 	"\"source\":\"Promise.reject(new Error('p'))\"",
 	"\"source\":\"process.kill(process.pid, 'SIGINT')\\nsetTimeout(() => {}, 5000)\"",
 	"\"source\":\"process.on('exit', (c) => console.log('bye', c)); console.log('hi')\"",
-	"\"source\":\"process.stdin.on('data', (d) => console.log(String(d))).on('end', () => console.log('end'))\",\"stdin\":\"in\\nput\"",
+	"\"source\":\"process.stdin.on('data', (d) => console.log(String(d))).on('end', () => "
+	"console.log('end'))\",\"stdin\":\"in\\nput\"",
 	"\"source\":\"console.log(require('fs').readFileSync(0, 'utf8'))\",\"stdin\":\"abc\"",
 	"\"source\":\"console.log(require('fs').readFileSync(0, 'utf8').length)\"",
-	"\"source\":\"console.log(require('fs').readdirSync('/proc/self/fd').length > 3, process.stdin.isTTY, process.stdout.isTTY)\"",
-	"\"source\":\"const { Worker, isMainThread, parentPort } = require('worker_threads');\\nif (isMainThread) new Worker(__filename)."
+	"\"source\":\"console.log(require('fs').readdirSync('/proc/self/fd').length > 3, process.stdin.isTTY, "
+	"process.stdout.isTTY)\"",
+	"\"source\":\"const { Worker, isMainThread, parentPort } = require('worker_threads');\\nif (isMainThread) new "
+	"Worker(__filename)."
 	"on('message', (m) => console.log(m)); else parentPort.postMessage([process.argv, process.env.NODE_OPTIONS])\"",
-	"\"source\":\"console.log(String(require('child_process').execFileSync(process.execPath, ['-p', 'process.execArgv.length + String(process.env.NODE_OPTIONS)'])))\"",
-	"\"source\":\"const c = require('child_process');\\nif (process.argv[2]) process.send(process.argv.slice(2)); else c.fork(__filename, ['x']).on('message', (m) => console.log(m))\"",
-	"\"files\":[{\"path\":\"main.js\",\"content\":\"console.log(require('./lib/a').x, require('b'), require('./c.json'))\"},"
-	"{\"path\":\"lib/a.js\",\"content\":\"exports.x = 1\"},{\"path\":\"node_modules/b/index.js\",\"content\":\"module.exports = 'B'\"},"
+	"\"source\":\"console.log(String(require('child_process').execFileSync(process.execPath, ['-p', "
+	"'process.execArgv.length + String(process.env.NODE_OPTIONS)'])))\"",
+	"\"source\":\"const c = require('child_process');\\nif (process.argv[2]) process.send(process.argv.slice(2)); "
+	"else c.fork(__filename, ['x']).on('message', (m) => console.log(m))\"",
+	"\"files\":[{\"path\":\"main.js\",\"content\":\"console.log(require('./lib/a').x, require('b'), "
+	"require('./c.json'))\"},"
+	"{\"path\":\"lib/a.js\",\"content\":\"exports.x = "
+	"1\"},{\"path\":\"node_modules/b/index.js\",\"content\":\"module.exports = 'B'\"},"
 	"{\"path\":\"c.json\",\"content\":\"{}\"}]",
-	"\"files\":[{\"path\":\"main.js\",\"content\":\"import fs from 'fs'; console.log(import.meta.url, typeof require)\"},"
+	"\"files\":[{\"path\":\"main.js\",\"content\":\"import fs from 'fs'; console.log(import.meta.url, typeof "
+	"require)\"},"
 	"{\"path\":\"package.json\",\"content\":\"{\\\"type\\\":\\\"module\\\"}\"}]",
 	"\"files\":[{\"path\":\"main.mjs\",\"content\":\"console.log(import.meta.url)\"}]",
 	"\"source\":\"import('fs').then((m) => console.log(typeof m.readFileSync))\"",
@@ -147,7 +177,8 @@ static bool is_waiting(void *arg)
 
 	json_array_foreach(json_object_get(o, "classes"), i, class)
 	{
-		if (strcmp(text_of(class, "runtime"), runtime) == 0 && json_is_true(json_object_get(class, "prestart")) &&
+		if (strcmp(text_of(class, "runtime"), runtime) == 0 &&
+		    json_is_true(json_object_get(class, "prestart")) &&
 		    json_integer_value(json_object_get(class, "ready")) > 0)
 			is = true;
 	}
@@ -172,7 +203,8 @@ static void compare(const char *runtime, const char *program)
 	char *text = NULL;
 	bool is_good;
 
-	if (asprintf(&text, "{\"runtime\":\"%s\",%s,\"limits\":{\"open_files\":255,\"wall_ms\":20000}}", runtime, program) < 0)
+	if (asprintf(&text, "{\"runtime\":\"%s\",%s,\"limits\":{\"open_files\":255,\"wall_ms\":20000}}", runtime,
+		     program) < 0)
 		abort();
 	cold = works_run(&w, text);
 	free(text);
@@ -196,8 +228,9 @@ static void compare(const char *runtime, const char *program)
 
 /* ---- a front that dies ---- */
 
-static const char late[] = "{\"runtime\":\"python\",\"source\":\"import sys, time\\nprint(input(), flush=True)\\ntime.sleep(2)\\n"
-			   "print(sys.stdin.read(), sys.argv)\",\"stdin\":\"one\\ntwo\"}";
+static const char late[] =
+	"{\"runtime\":\"python\",\"source\":\"import sys, time\\nprint(input(), flush=True)\\ntime.sleep(2)\\n"
+	"print(sys.stdin.read(), sys.argv)\",\"stdin\":\"one\\ntwo\"}";
 static struct works_job taken_over;
 
 static bool has_output(void *arg)
@@ -213,7 +246,7 @@ static void adopt(struct works *works, const struct monitor_adopt *m, struct san
 	struct error err = ERROR_INIT;
 	struct job_order o;
 
-	if (!engine_tag_read(m->tag, m->tag_size, id, &attempt, &is_direct))
+	if (!engine_tag_read(m->tag, m->tag_size, &(enum queue_space){ 0 }, id, &attempt, &is_direct))
 		return;
 	o = works_order(works, &taken_over, id, late);
 	if (engine_adopt(works->engine, m, fds, &o, &taken_over.job, &err) < 0)
@@ -255,7 +288,8 @@ static void test_front_dies(void)
 	works_front(&w);
 	need(taken_over.job != NULL, "when it dies the next one takes the job over");
 	works_wait(&w, &taken_over);
-	is_str(text_of(taken_over.result, "stdout"), "one\ntwo ['main.py']\n", "and it ends as if nothing had happened");
+	is_str(text_of(taken_over.result, "stdout"), "one\ntwo ['main.py']\n",
+	       "and it ends as if nothing had happened");
 	works_job_done(&taken_over);
 }
 
@@ -267,10 +301,12 @@ static bool make_images(char *path, size_t room)
 	int r = -1;
 
 	(void)snprintf(path, room, "%s/images-state/images", build);
-	if (src && asprintf(&command,
-			    "mkdir -p %s/images-state && (flock 9 && CUBIT_STATE=%s/images-state %s/tools/mkimage python node) "
-			    "9>%s/images-state/lock >&2",
-			    build, build, src, build) > 0)
+	if (src &&
+	    asprintf(
+		    &command,
+		    "mkdir -p %s/images-state && (flock 9 && CUBIT_STATE=%s/images-state %s/tools/mkimage python node) "
+		    "9>%s/images-state/lock >&2",
+		    build, build, src, build) > 0)
 		r = system(command);
 	free(command);
 	return r == 0;

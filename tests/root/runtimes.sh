@@ -56,7 +56,7 @@ like "$(out)" $'\n''python +py,python3 +localhost/python:latest +no +builtin pyt
 ok $? 'looking for images makes no store'
 cubit_runtime ls --json
 is "$(python3 -c 'import json, sys; d = json.load(sys.stdin); print(len(d["runtimes"]), d["problems"], d["runtimes"][0]["present"])' \
-	<"$dir/out")" '12 [] False' 'the same as JSON'
+	<"$dir/out")" '13 [] False' 'the same as JSON'
 cubit_runtime show c++
 cmp -s "$dir/out" images/runtimes/cpp.json
 ok $? 'show prints the definition as it was written, also by an alias'
@@ -68,7 +68,7 @@ while IFS='|' read -r arguments message; do
 	cubit_runtime $arguments
 	is "$status $(err)" "2 $message" "refused: cubit runtime $arguments"
 done <<'END'
-|cubit runtime: say what: ls, show or test; try 'cubit runtime --help'
+|cubit runtime: a command is missing: ls, show or test; try 'cubit runtime --help'
 list|cubit runtime: there are ls, show and test; try 'cubit runtime --help'
 ls python|cubit runtime ls: takes no name and only --json; try 'cubit runtime --help'
 show|cubit runtime show: takes one name; try 'cubit runtime --help'

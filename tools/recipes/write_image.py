@@ -48,7 +48,8 @@ def config_of(args, layers, created):
             "Env": [f"PATH={PATH}", "LANG=C.UTF-8", "HOME=/work"],
             "Cmd": args.command.split(),
             "WorkingDir": "/work",
-            "Labels": {"org.opencontainers.image.title": args.title, "org.opencontainers.image.version": args.version},
+            "Labels": {"org.opencontainers.image.title": args.title, "org.opencontainers.image.version": args.version,
+                       "io.cubit.release": args.release},
         },
         "rootfs": {"type": "layers", "diff_ids": [layer["diff_id"] for layer in layers]},
         "history": [{"created": created, "created_by": f"mkimage {what}"}
@@ -56,7 +57,7 @@ def config_of(args, layers, created):
     }
 
 
-def update_index(layout, name, manifest):
+def update_index(layout, name, release, manifest):
     path = os.path.join(layout, "index.json")
     key = "org.opencontainers.image.ref.name"
     index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}
@@ -64,7 +65,7 @@ def update_index(layout, name, manifest):
         with open(path, encoding="utf-8") as f:
             index = json.load(f)
     index["manifests"] = [m for m in index["manifests"] if m.get("annotations", {}).get(key) != name]
-    index["manifests"].append({**manifest, "annotations": {key: name}})
+    index["manifests"].append({**manifest, "annotations": {key: name, "io.cubit.release": release}})
     index["manifests"].sort(key=lambda m: m.get("annotations", {}).get(key, ""))
     replace(os.path.join(layout, "oci-layout"), encode({"imageLayoutVersion": "1.0.0"}))
     replace(path, json.dumps(index, sort_keys=True, indent=1).encode() + b"\n")
@@ -72,7 +73,7 @@ def update_index(layout, name, manifest):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for option in ("name", "title", "version", "command", "seconds"):
+    for option in ("name", "title", "version", "release", "command", "seconds"):
         parser.add_argument("--" + option, required=True)
     parser.add_argument("--epoch", type=int, required=True)
     parser.add_argument("layout")
@@ -83,11 +84,11 @@ def main():
     layers = [{k: layer[k] for k in ("mediaType", "digest", "size")} for layer in args.layer]
     media = "application/vnd.oci.image.manifest.v1+json"
     manifest = put_blob(args.layout, media, {"schemaVersion": 2, "mediaType": media, "config": config, "layers": layers})
-    update_index(args.layout, args.name, manifest)
+    update_index(args.layout, args.name, args.release, manifest)
     for layer in args.layer:
         print(f"mkimage: {args.title}: layer {layer['diff_id'][7:19]} {layer['tar_size'] / 1e6:.1f} MB, "
               f"{layer['entries']} entries, {layer['size'] / 1e6:.1f} MB stored")
-    print(f"mkimage: {args.title}: {args.name} version {args.version}, "
+    print(f"mkimage: {args.title}: {args.name} version {args.version} of {args.release}, "
           f"{sum(layer['size'] for layer in args.layer) / 1e6:.1f} MB, made in {args.seconds} s")
 
 
