@@ -65,7 +65,7 @@ static int take_name(struct parser *p, char **ret)
 	while (p->at < p->end && (isalnum((unsigned char)*p->at) || *p->at == '_'))
 		p->at++;
 	if (p->at == start || isdigit((unsigned char)*start) || peek(p) != '=')
-		return refuse(p, "not NAME=value, with no blank around the '='");
+		return refuse(p, "this is not NAME=value, without a blank around the '='");
 	*ret = strndup(start, (size_t)(p->at - start));
 	if (!*ret)
 		return error_set(p->err, ENOMEM, "out of memory");

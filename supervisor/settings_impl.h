@@ -1,6 +1,7 @@
-/* Inside of the settings, for their tests: the same with other sources. See settings.h. */
+/* Inside of the settings, for their tests: the same with other sources. See settings.h. Runs in: monitor, cubit. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,6 +12,7 @@ struct settings;
 struct settings_sources {
 	char *const *environment; /* as environ(7) */
 	const char *dotenv, *etc; /* paths; a file that is not there is an empty one */
+	bool may_lack_files;      /* one that we may not read is an empty one too, and settings.unread names it */
 };
 
 int settings_load_from(const struct settings_sources *from, struct settings *ret, struct error *err);

@@ -97,14 +97,14 @@ static void test_file_refusals(void)
 	static const struct {
 		const char *text, *says;
 	} bad[] = {
-		{ "A=1\nsecret-line\n", "line 2: not NAME=value" },
-		{ "A = 1\n", "line 1: not NAME=value" },
-		{ "1A=1\n", "not NAME=value" },
-		{ "=1\n", "not NAME=value" },
-		{ "export\n", "not NAME=value" },
+		{ "A=1\nsecret-line\n", "line 2: this is not NAME=value" },
+		{ "A = 1\n", "line 1: this is not NAME=value" },
+		{ "1A=1\n", "this is not NAME=value" },
+		{ "=1\n", "this is not NAME=value" },
+		{ "export\n", "this is not NAME=value" },
 		{ "\xef\xbb\xbf"
 		  "A=1\n",
-		  "not NAME=value" },
+		  "this is not NAME=value" },
 		{ "A='secret\n\nB=2\n", "line 1: the quote that begins the value is not closed" },
 		{ "A=\"secret\\\"\n", "line 1: the quote" },
 		{ "A='x' secret\n", "line 1: something follows" },
@@ -214,7 +214,7 @@ static const struct {
 	{ "CUBIT_NODE=", "CUBIT_NODE (environment)" },
 	{ "CUBIT_USER=no-such-account-here", "CUBIT_USER (environment): there is no account 'no-such-account-here'" },
 	{ "CUBIT_USER=root", "CUBIT_USER (environment): 'root' is root" },
-	{ "CUBIT_USER=0", "CUBIT_USER (environment): the front cannot be root" },
+	{ "CUBIT_USER=0", "CUBIT_USER (environment): the front must not be root" },
 	{ "CUBIT_USER=", "CUBIT_USER (environment)" },
 	{ "CUBIT_LOG_LEVEL=loud", "CUBIT_LOG_LEVEL (environment): 'loud'" },
 	{ "CUBIT_LOG_FORMAT=xml", "CUBIT_LOG_FORMAT (environment): 'xml'" },
@@ -320,7 +320,7 @@ static void test_file_modes(void)
 	fd = open(log_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	need(fd >= 0, "a log");
 	log_init(fd, LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT);
-	write_file(dotenv, "CUBIT_ADMIN_KEY=" SECRET "\nCUBIT_REGISTRY_CA=/x\n", 0644);
+	write_file(dotenv, "CUBIT_ADMIN_KEY=" SECRET "\nCUBIT_WORKER=/x\n", 0644);
 	need(settings_load_from(&from, &s, &err) == 0, "a secret in a file that others may read is taken");
 	log_error(LOG_FACTS(LOG_STR("key", s.admin_key)), "the key is %s", s.admin_key);
 	settings_done(&s);
@@ -331,11 +331,71 @@ static void test_file_modes(void)
 	need(fd_read_file(AT_FDCWD, log_path, 1 << 16, &text, &err) == 0, "the log is read");
 	has_str(buf_str(&text), "everybody may read this file", "with a warning");
 	ok(strstr(strstr(buf_str(&text), "everybody may") + 1, "everybody may") == NULL, "for the first only");
-	has_str(buf_str(&text), "name=CUBIT_REGISTRY_CA",
-		"a name that is only read from the environment is warned about");
+	has_str(buf_str(&text), "name=CUBIT_WORKER", "a name that is only read from the environment is warned about");
 	has_str(buf_str(&text), "the key is [redacted] key=[redacted]", "and the key never gets into the log again");
 	ok(!strstr(buf_str(&text), SECRET), "nor did it before");
 	fd_close(&fd);
+}
+
+/* The file of the system may hold secrets, so its mode is 0600: clients of an ordinary user get along without it. */
+static void test_unread(void)
+{
+	struct settings_sources from = { .environment = NO_ENV, .dotenv = dotenv, .etc = etc };
+	struct error err = ERROR_INIT;
+	struct settings s;
+
+	if (geteuid() == 0)
+		need(setegid(4321) == 0 && seteuid(4321) == 0, "as another user");
+	from.dotenv = "/proc/1/environ"; /* 0400, not ours */
+	from.etc = "";
+	is_int(settings_load_from(&from, &s, &err), -EACCES, "a file that may not be read is refused");
+	has_str(err.text, ".env: Permission denied", "by name");
+	from.may_lack_files = true;
+	error_clear(&err);
+	is_int(settings_load_from(&from, &s, &err), 0, "and is as good as none for who may lack it");
+	ok(err.code == 0 && s.unread && strcmp(s.unread, ".env") == 0, "who is told");
+	settings_done(&s);
+	if (getuid() == 0)
+		need(seteuid(0) == 0 && setegid(0) == 0, "root again");
+}
+
+static void test_key_goes_home(void)
+{
+	struct error err = ERROR_INIT;
+	struct settings s;
+
+	is_int(load(ENV(S("CUBIT_KEY=" SECRET)), "CUBIT_URL=http://evil.example\n", NULL, &s, &err), -EINVAL,
+	       "a directory does not say where a key from elsewhere goes");
+	has_str(err.text, "CUBIT_URL (.env): the key of CUBIT_KEY (environment)", "in words");
+	ok(!strstr(err.text, SECRET), "without the key");
+	need(load(NO_ENV, "CUBIT_URL=http://a\nCUBIT_KEY=" SECRET "\n", NULL, &s, &err) == 0, "both in one place");
+	settings_done(&s);
+	is_int(load(ENV(S("CUBIT_KEY=" SECRET)), "CUBIT_CA=./evil.pem\n", NULL, &s, &err), -EINVAL,
+	       "nor which certificates the one who gets it is believed with");
+	has_str(err.text, "CUBIT_CA (.env): the key of CUBIT_KEY (environment)", "in words");
+	need(load(NO_ENV, "CUBIT_CA=./own.pem\nCUBIT_KEY=" SECRET "\n", NULL, &s, &err) == 0, "both in one place");
+	settings_done(&s);
+	need(load(ENV(S("CUBIT_KEY=" SECRET)), NULL, "CUBIT_URL=http://a\n", &s, &err) == 0, "or an operator's URL");
+	is_str(s.url, "http://a", "is the URL");
+	settings_done(&s);
+}
+
+static void test_print_one(void)
+{
+	struct error err = ERROR_INIT;
+	struct settings s;
+	char *text = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+
+	need(f && load(ENV(S("CUBIT_STATE=/a b"), S("CUBIT_KEY=" SECRET)), NULL, NULL, &s, &err) == 0, "settings");
+	is_int(settings_print_one(&s, "CUBIT_STATE", f, &err), 0, "one is printed");
+	is_int(settings_print_one(&s, "CUBIT_STATES", f, &err), -ENOENT, "one that is none is not");
+	is_int(settings_print_one(&s, "CUBIT_KEY", f, &err), -EPERM, "nor is a secret");
+	need(fclose(f) == 0, "the stream");
+	is_str(text, "/a b\n", "alone on its line");
+	free(text);
+	settings_done(&s);
 }
 
 /* ---- handing on and showing ---- */
@@ -352,14 +412,16 @@ static void test_round_trip(void)
 		      S("RUN_TIMEOUT_MS=1234"), S("MAX_MEM_MB=77"), S("MAX_VCPUS=0.125"), S("CUBIT_MAX_CPUS=1.5"),
 		      S("CUBIT_MAX_OUTPUT=1025"), S("CUBIT_LEASE=1000000001ns"), S("CUBIT_DRAIN=0s"),
 		      S("CUBIT_POOL_MEMORY=0"), S("CUBIT_ALLOW_UNENFORCED=1"),
-		      S("CUBIT_STATE=/with blank 'and' \"quotes\""), S("CUBIT_ADMIN_KEY=" SECRET)),
+		      S("CUBIT_STATE=/with blank 'and' \"quotes\""), S("CUBIT_ADMIN_KEY=" SECRET),
+		      S("CUBIT_KEY=" SECRET)),
 		  NULL, NULL, &a, &err) == 0,
 	     "odd values are taken");
 	env = settings_environment(&a);
 	need(env, "and made an environment");
 	for (char **e = env; *e; e++, n++)
-		tells |= strstr(*e, SECRET) || strncmp(*e, "CUBIT_ADMIN_KEY", 15) == 0;
-	ok(!tells, "without the admin key");
+		tells |= strstr(*e, SECRET) || strncmp(*e, "CUBIT_ADMIN_KEY", 15) == 0 ||
+			 strncmp(*e, "CUBIT_KEY", 9) == 0 || strncmp(*e, "CUBIT_REGISTRY", 14) == 0;
+	ok(!tells, "without the admin key, and without what only commands need");
 	need(load(env, "CUBIT_JOBS=not a number\nCUBIT_ADMIN_KEY=another-key-of-more\n", "rubbish\n", &b, &err) == 0,
 	     "which is read back without a look at files");
 	is_str(b.admin_key, "", "so the front has no admin key");
@@ -474,6 +536,9 @@ int main(void)
 	test_refusals();
 	test_accepted();
 	test_file_modes();
+	test_unread();
+	test_key_goes_home();
+	test_print_one();
 	test_round_trip();
 	test_print();
 	test_manual();
