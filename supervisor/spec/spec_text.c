@@ -1,0 +1,168 @@
+/* A spec as canonical JSON, which reads back to the same: see spec.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "images/digest.h"
+#include "runtime/base/base64.h"
+#include "runtime/base/json_field.h"
+#include "runtime/base/utf8.h"
+#include "supervisor/spec/spec_impl.h"
+
+static int set(json_t *o, const char *key, json_t *value)
+{
+	return json_object_set_new(o, key, value) < 0 ? -ENOMEM : 0;
+}
+
+/* How long a text is between its quotes, as json_dumps() writes it. */
+static size_t quoted_size(const char *data, size_t size)
+{
+	size_t n = size;
+
+	for (size_t i = 0; i < size; i++) {
+		unsigned char c = (unsigned char)data[i];
+
+		if (c == '"' || c == '\\' || (c < ' ' && strchr("\b\f\n\r\t", c)))
+			n += 1;
+		else if (c < ' ')
+			n += 5;
+	}
+	return n;
+}
+
+/*
+ * The shorter of both forms. So the text is not longer than what the request had there, whichever form it used, and
+ * what came through the door's bound comes through it again.
+ */
+static int set_content(json_t *o, const char *key, const char *encoding_key, const char *data, size_t size)
+{
+	char *coded;
+	size_t n = 0;
+	int e;
+
+	if (utf8_is_text(data, size) && quoted_size(data, size) <= (size + 2) / 3 * 4 + 20)
+		return set(o, key, json_stringn_nocheck(data, size));
+	coded = base64_encode(data, size, &n);
+	e = coded ? set(o, key, json_stringn_nocheck(coded, n)) : -ENOMEM;
+	free(coded);
+	return e < 0 ? e : set(o, encoding_key, json_string("base64"));
+}
+
+static json_t *files_json(const struct job_spec *s)
+{
+	cleanup_json json_t *list = json_array();
+
+	for (size_t i = 0; list && i < s->n_files; i++) {
+		const struct job_file *f = &s->files[i];
+		json_t *o = json_object();
+
+		if (!o || json_array_append_new(list, o) < 0 || set(o, "path", json_string(f->path)) < 0 ||
+		    set_content(o, "content", "encoding", f->data, f->size) < 0)
+			return NULL;
+		if (f->mode != 0644 && set(o, "mode", json_string("0755")) < 0)
+			return NULL;
+	}
+	return json_incref(list);
+}
+
+static json_t *strings_json(char *const *strings)
+{
+	cleanup_json json_t *list = json_array();
+
+	for (; list && *strings; strings++) {
+		if (json_array_append_new(list, json_string(*strings)) < 0)
+			return NULL;
+	}
+	return json_incref(list);
+}
+
+static json_t *env_json(char *const *env)
+{
+	cleanup_json json_t *o = json_object();
+
+	for (; o && *env; env++) {
+		size_t name = strcspn(*env, "=");
+		cleanup_json json_t *value = json_string(*env + name + 1);
+		char *key = strndup(*env, name);
+		int e = key ? json_object_set(o, key, value) : -1;
+
+		free(key);
+		if (e < 0)
+			return NULL;
+	}
+	return json_incref(o);
+}
+
+static json_t *callback_json(const struct job_spec *s)
+{
+	cleanup_json json_t *o = json_object();
+
+	if (!o || set(o, "url", json_string(s->callback_url)) < 0)
+		return NULL;
+	if (s->callback_secret && set(o, "secret", json_string(s->callback_secret)) < 0)
+		return NULL;
+	return json_incref(o);
+}
+
+/* What is as it is without being said is left out, but limits: their defaults may be others when it is read. */
+static int set_options(json_t *o, const struct job_spec *s)
+{
+	int e = 0;
+
+	if (s->n_files > 1)
+		e = set(o, "main", json_string(s->files[s->main_file].path));
+	if (e == 0 && s->args[0])
+		e = set(o, "args", strings_json(s->args));
+	if (e == 0 && s->env[0])
+		e = set(o, "env", env_json(s->env));
+	if (e == 0 && s->outputs[0])
+		e = set(o, "outputs", strings_json(s->outputs));
+	if (e == 0 && s->input)
+		e = set_content(o, "stdin", "stdin_encoding", s->input, s->input_size);
+	if (e == 0 && s->is_interactive)
+		e = set(o, "interactive", json_true());
+	if (e == 0 && s->is_live != s->is_interactive)
+		e = set(o, "live", json_boolean(s->is_live));
+	if (e == 0 && s->has_tty)
+		e = set(o, "tty", json_pack("{s:i, s:i}", "cols", (int)s->cols, "rows", (int)s->rows));
+	if (e == 0 && s->priority)
+		e = set(o, "priority", json_integer(s->priority));
+	if (e == 0 && s->delay_ms)
+		e = set(o, "delay_ms", json_integer((json_int_t)s->delay_ms));
+	if (e == 0 && s->callback_url)
+		e = set(o, "callback", callback_json(s));
+	return e;
+}
+
+char *job_spec_text(const struct job_spec *s, size_t *ret_size)
+{
+	cleanup_json json_t *o = json_object();
+	char *text;
+
+	if (!o || set(o, "runtime", json_string(s->runtime)) < 0 || set(o, "files", files_json(s)) < 0 ||
+	    set(o, "policy", json_string(s->policy)) < 0 ||
+	    (s->is_privileged && set(o, "privileged", json_true()) < 0) ||
+	    (s->is_one_policy && set(o, "one_policy", json_true()) < 0) || set(o, "network", json_string("none")) < 0 ||
+	    set(o, "limits", spec_limits_json(&s->limits)) < 0 ||
+	    set(o, "compile_limits", spec_limits_json(&s->compile_limits)) < 0 || set_options(o, s) < 0)
+		return NULL;
+	text = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(15));
+	if (text && ret_size)
+		*ret_size = strlen(text);
+	return text;
+}
+
+void job_spec_fingerprint(const struct job_spec *s, char ret[65])
+{
+	struct digest digest = { .text = "" };
+	size_t size = 0;
+	char *text = job_spec_text(s, &size);
+
+	ret[0] = '\0';
+	if (text) {
+		digest_of(text, size, &digest);
+		(void)snprintf(ret, 65, "%s", digest_hex(&digest));
+	}
+	free(text);
+}
