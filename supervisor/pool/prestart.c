@@ -1,21 +1,25 @@
 /* Handing a program to a waiting interpreter: see prestart.h. */
-#include "supervisor/jobs/prestart.h"
+#include "supervisor/pool/prestart.h"
 
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
 
-#include "images/runtime_def.h"
+#include "images/languages/runtime_argv.h"
+#include "images/languages/runtime_def.h"
+#include "runtime/agent/agent.h"
 #include "runtime/base/buf.h"
-#include "supervisor/jobs/spec.h"
+#include "supervisor/spec/spec.h"
+
+enum { OPEN_FILES_DEFAULT = 256 };
 
 /*
  * Variables that an interpreter, its libraries or the C library look at once, when they start: a job that sets one of these
  * starts cold. Beginnings of names.
  */
 static const char *const looked_at_once[] = {
-	"PYTHON", "NODE", "LD_", "LC_", "LANG", "LANGUAGE", "MALLOC_", "GLIBC_", "GCONV_", "LOCPATH", "TZ", "UV_", "SSL_",
-	"OPENSSL_", "ICU_", "V8_", "CUBIT_PRESTART",
+	"PYTHON",  "NODE", "LD_", "LC_",  "LANG",     "LANGUAGE", "MALLOC_", "GLIBC_",         "GCONV_",
+	"LOCPATH", "TZ",   "UV_", "SSL_", "OPENSSL_", "ICU_",     "V8_",     "CUBIT_PRESTART",
 };
 
 bool prestart_is_there(const struct runtime_def *def)
@@ -23,8 +27,8 @@ bool prestart_is_there(const struct runtime_def *def)
 	char *const *argv = def->run.argv;
 
 	/* the launcher stands for a command line of this form; another one was written by somebody who did not think of it */
-	return def->prestart.argv && !def->compile.argv && argv[0] && argv[1] && strcmp(argv[1], "{file}") == 0 && argv[2] &&
-	       strcmp(argv[2], "{args...}") == 0 && !argv[3];
+	return def->prestart.argv && !def->compile.argv && argv[0] && argv[1] && strcmp(argv[1], "{file}") == 0 &&
+	       argv[2] && strcmp(argv[2], "{args...}") == 0 && !argv[3];
 }
 
 static bool is_looked_at_once(const char *variable)
@@ -36,11 +40,34 @@ static bool is_looked_at_once(const char *variable)
 	return false;
 }
 
-bool prestart_fits(const struct job_spec *spec, const struct runtime_def *def, unsigned open_files)
+struct process_limits prestart_limits(const struct runtime_def *def)
 {
+	const struct runtime_limits *l = &def->run.limits;
+
+	return (struct process_limits){ l->open_files ? l->open_files : OPEN_FILES_DEFAULT,
+					l->stack_bytes ? l->stack_bytes : PRESTART_STACK_BYTES, l->file_bytes };
+}
+
+/* The launcher lowers its stack to what the message says. */
+static bool limits_fit(const struct job_limits *l, const struct process_limits *waiting)
+{
+	return l->open_files == waiting->open_files && l->file_bytes == waiting->file_bytes &&
+	       l->stack_bytes <= waiting->stack_bytes;
+}
+
+uint64_t prestart_memory(const struct runtime_def *def, uint64_t normal_bytes)
+{
+	return def->run.limits.memory_bytes ? def->run.limits.memory_bytes : normal_bytes;
+}
+
+bool prestart_fits(const struct job_spec *spec, const struct runtime_def *def, uint64_t normal_bytes)
+{
+	const struct process_limits waiting = prestart_limits(def);
 	size_t total = 0;
 
-	if (!prestart_is_there(def) || spec->has_tty || spec->limits.open_files != open_files)
+	if (!prestart_is_there(def) || spec->has_tty || !limits_fit(&spec->limits, &waiting))
+		return false;
+	if (runtime_is_sized(&def->prestart) && spec->limits.memory_bytes != prestart_memory(def, normal_bytes))
 		return false;
 	if (strcmp(spec->files[spec->main_file].path, def->file) != 0)
 		return false;
@@ -72,7 +99,7 @@ static int put(struct buf *out, char kind, const void *data, size_t size)
 
 int prestart_message(const struct job_spec *spec, char *const *argv, char *const *env, struct buf *out)
 {
-	uint8_t number[4] = { 0 };
+	uint8_t number[4] = { 0 }, stack[8];
 	size_t start = out->size;
 	int r = buf_append(out, number, sizeof(number));
 
@@ -86,6 +113,10 @@ int prestart_message(const struct job_spec *spec, char *const *argv, char *const
 		if (r == 0)
 			r = put(out, 'd', f->data, f->size);
 	}
+	for (size_t i = 0; i < sizeof(stack); i++)
+		stack[i] = (uint8_t)(spec->limits.stack_bytes >> (8 * i));
+	if (r == 0)
+		r = put(out, 'l', stack, sizeof(stack));
 	for (; r == 0 && *argv; argv++)
 		r = put(out, 'a', *argv, strlen(*argv));
 	for (; r == 0 && env && *env; env++)

@@ -18,7 +18,7 @@
 #include <stdint.h>
 #include <uv.h>
 
-#include "supervisor/front/monitor_client.h"
+#include "supervisor/protocol/monitor_client.h"
 
 struct agent_link;
 struct error;
@@ -31,8 +31,10 @@ struct settings;
 
 /* Everything a sandbox is made from. */
 struct sandbox_class {
-	const struct runtime_def *runtime; /* which image; prestart. Of a set that outlives the pool's use, pool_flush() before it goes */
+	const struct runtime_def *
+		runtime; /* which image; prestart. Of a set that outlives the pool's use, pool_flush() before it goes */
 	char policy[65];
+	char compile_policy[65]; /* of its compiler; "": it has none, or the same */
 	enum monitor_network network;
 	uint64_t memory_bytes, disk_bytes;
 	uint32_t processes, cpus_milli;
@@ -45,17 +47,20 @@ struct sandbox_class {
  */
 struct ready_sandbox {
 	char id[MONITOR_ID_BYTES];
-	struct agent_link *link; /* the agent's socket, fds.sock is -1: hand it over (agent_link.h), or take it and leave NULL */
+	struct agent_link
+		*link; /* the agent's socket, fds.sock is -1: hand it over (agent_link.h), or take it and leave NULL */
 	struct sandbox_fds fds;
 	char policy_digest[MONITOR_DIGEST_BYTES];
+	char compile_policy_digest[MONITOR_DIGEST_BYTES]; /* "": no other */
 	char manifest[MONITOR_DIGEST_BYTES];
 	char **image_env; /* of the image's configuration; NULL-terminated; owned by the pool's image table, valid as long as the pool */
-	const char *version; /* of the runtime in this image; "" when not known (yet): look again at the end; valid as long as the pool */
+	const char *
+		version; /* of the runtime in this image; "" when not known (yet): look again at the end; valid as long as the pool */
 	bool was_pooled;
 	bool is_prestarted;
 	uint32_t prestart_seq;
-	int prestart_fds[3]; /* stdin, stdout, stderr of the waiting interpreter; taken by the claimer */
-	uint64_t ready_ns;   /* when it said READY */
+	int prestart_fds[3];      /* stdin, stdout, stderr of the waiting interpreter; taken by the claimer */
+	uint64_t ready_ns;        /* when it said READY */
 	struct pool_class *class; /* the pool's: who has claimed how many */
 };
 void ready_sandbox_done(struct ready_sandbox *s);
@@ -66,7 +71,8 @@ void pool_free(struct pool *p);
 
 /*
  * A sandbox of this class: at once from the pool (the callback comes before pool_take returns: the fast path), or made.
- * The callback comes once. e: ENOENT the image is not in the store (the text says how to get it), EAGAIN, ...
+ * The callback comes once. e: ENOMEDIUM the image is not in the store, or cannot be used (the text says how to get it);
+ * anything else: a sandbox could not be made.
  * Owned by the callback's side when e is NULL. Returns a handle for pool_forget (NULL: the callback has been called).
  */
 typedef void pool_ready_fn(const struct error *e, struct ready_sandbox *s, void *arg);
@@ -82,8 +88,25 @@ void pool_class_of(const struct pool *p, const struct runtime_def *runtime, stru
 
 /* The version of a runtime as its image says; "" when not known: its image is missing, or was not asked yet. Valid as long as the pool. */
 const char *pool_runtime_version(struct pool *p, const struct runtime_def *runtime);
-/* Is the image of this runtime in the store, as far as we know? */
-bool pool_runtime_is_there(struct pool *p, const struct runtime_def *runtime);
+/* Is the image of this runtime in the store, as far as we know? It is looked for every few seconds. */
+enum pool_image_state { POOL_IMAGE_UNKNOWN, POOL_IMAGE_THERE, POOL_IMAGE_MISSING };
+enum pool_image_state pool_runtime_image(const struct pool *p, const struct runtime_def *runtime);
+/* All that are defined were looked for, and not one is there. */
+bool pool_has_no_image(const struct pool *p);
+
+/*
+ * Told of each sandbox that was made or could not be made before it was ready (e), whoever wanted it; not of those for
+ * want of their image, and not of proofs. It comes before the waiting are told. NULL: nobody.
+ */
+typedef void pool_outcome_fn(const struct error *e, void *arg);
+void pool_on_outcome(struct pool *p, pool_outcome_fn *fn, void *arg);
+
+/*
+ * Make one sandbox of a language's defaults and end it again, to see whether it can be done: the language that it could be
+ * done with the last time; after a failure one with another image, where there is one. fn once, from the loop. Returns 0,
+ * -EBUSY one is being made, -ENOMEDIUM there is no image, or what pool_make() says.
+ */
+int pool_prove(struct pool *p, pool_outcome_fn *fn, void *arg, struct error *err);
 
 /*
  * A sandbox that an earlier front had ready (its tag starts with 'p'). True when it was one: it is finished, never used, for

@@ -6,6 +6,8 @@
  *           -> START of the waiting interpreter, when there is to be one
  *           <- STARTED, one byte on the interpreter's standard output
  *
+ * What may come when, and what is done about it, is a table: item_life.h.
+ *
  * Until somebody's program runs in it the agent is as we made it, so what it says of its own restrictions is worth
  * asking for. All the same it is checked like any other.
  */
@@ -17,6 +19,8 @@
 #include <unistd.h>
 
 #include "images/config.h"
+#include "images/languages/runtime_argv.h"
+#include "images/languages/runtime_def.h"
 #include "runtime/agent/agent.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/clock.h"
@@ -24,11 +28,17 @@
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
 #include "runtime/cgroup/cgroup.h"
-#include "supervisor/jobs/agent_link.h"
-#include "supervisor/jobs/fd_watch.h"
-#include "supervisor/jobs/pool_impl.h"
-#include "supervisor/jobs/prestart.h"
-#include "supervisor/jobs/spec.h"
+#include "supervisor/pool/agent_link.h"
+#include "supervisor/pool/fd_watch.h"
+#include "supervisor/pool/pool_impl.h"
+#include "supervisor/pool/prestart.h"
+#include "supervisor/spec/spec.h"
+
+/* The monitor's answer, while it is looked at. */
+struct created {
+	const struct monitor_created *m;
+	struct sandbox_fds *fds;
+};
 
 enum { VERSION_SAYS_MAX = 4096, SECCOMP_FILTERED = 2, IDENTITY = 1000 };
 
@@ -48,7 +58,7 @@ static void unlink_item(struct pool_item *item)
 			c->n_starting--;
 	} else if (item->purpose == ITEM_TO_MEASURE) {
 		c->is_measuring = false;
-	} else if (item->version) {
+	} else if (item->purpose == ITEM_TO_ASK && item->version) {
 		c->pool->n_asking--;
 		item->version->is_asked = item->version->text[0] != '\0'; /* otherwise again, a few times */
 	}
@@ -112,24 +122,21 @@ static int finish_measured(struct pool_item *item)
 	return 0;
 }
 
-void pool_item_finish(struct pool_item *item)
+static void end_item(struct pool_item *item)
 {
 	struct pool *p = item->class->pool;
 	bool is_measured = item->purpose == ITEM_TO_MEASURE && item->state == ITEM_READY;
 
-	if (item->state == ITEM_CREATING) {
-		item->is_dropped = true; /* its CREATED comes, and it ends then */
-		return;
-	}
 	/* when too much waits for the monitor, closing our end of the socket does not end it: it is finished by the next front */
 	if ((is_measured ? finish_measured(item) : monitor_finish_sandbox(p->monitor, item->s.id, on_finished, p)) == 0)
 		p->n_pending++;
 	pool_item_free(item);
 }
 
-static void fail(struct pool_item *item, const struct error *e)
+static void fail_item(struct pool_item *item, const struct error *e)
 {
 	struct pool_class *c = item->class;
+	bool is_proof = item->purpose == ITEM_TO_PROVE, is_early = item->state != ITEM_READY && !item->process_seq;
 
 	if (item->process_seq && item->purpose == ITEM_FOR_USE && ++c->prestart_failures == POOL_PRESTART_TRIES) {
 		c->is_plain = true;
@@ -138,8 +145,26 @@ static void fail(struct pool_item *item, const struct error *e)
 	}
 	if (item->version)
 		item->version->failures++;
-	pool_item_finish(item);
+	end_item(item);
+	if (is_proof) {
+		pool_proof_over(c->pool, e);
+		return;
+	}
+	if (is_early) /* not of what a runtime starts in it */
+		pool_outcome(c->pool, e);
 	pool_class_failed(c, e);
+}
+
+static void item_event(struct pool_item *item, enum item_event event, const struct error *e);
+
+void pool_item_finish(struct pool_item *item)
+{
+	item_event(item, ITEM_EV_UNWANTED, NULL);
+}
+
+void pool_item_fail(struct pool_item *item, const struct error *e)
+{
+	item_event(item, ITEM_EV_FAULT, e);
 }
 
 static void fail_text(struct pool_item *item, int code, const char *text)
@@ -147,18 +172,38 @@ static void fail_text(struct pool_item *item, int code, const char *text)
 	struct error e = ERROR_INIT;
 
 	(void)error_set(&e, code, "%s", text);
-	fail(item, &e);
+	pool_item_fail(item, &e);
 }
 
 /* ---- processes of ours in it ---- */
+
+/* The launcher's variables, with the sizes of a job that does not say any. */
+static int size_launcher(const struct pool_item *item, char *const *env, struct job_spec *job, struct error *err)
+{
+	const struct runtime_def *def = item->class->runtime;
+	struct runtime_words words = { .memory_mib = 0 };
+	size_t n = 0;
+
+	job->limits.memory_bytes = prestart_memory(def, item->class->pool->settings->memory_bytes);
+	words.memory_mib = job->limits.memory_bytes >> 20;
+	while (env && env[n])
+		n++;
+	job->env = calloc(n + 1, sizeof(*job->env));
+	for (size_t i = 0; job->env && i < n; i++) {
+		job->env[i] = runtime_env_of(env[i], &words);
+		if (!job->env[i])
+			return error_set(err, ENOMEM, "out of memory");
+	}
+	return job->env ? 0 : error_set(err, ENOMEM, "out of memory");
+}
 
 /* Environment and resource limits as a job with nothing of its own gets them. */
 static int start_process(struct pool_item *item, char *const *argv, char *const *more_env, enum agent_stdio stdio,
 			 struct error *err)
 {
-	static struct job_spec nothing; /* a job that asks for nothing */
+	struct job_spec nothing = { .env = NULL }; /* a job that asks for nothing but what the launcher needs */
 	const struct runtime_def *def = item->class->runtime;
-	const struct process_limits limits = { .open_files = def->run.limits.open_files };
+	const struct process_limits limits = prestart_limits(def);
 	struct process_rlimit rlimits[AGENT_RLIMITS_MAX];
 	struct process_spec process = {
 		.argv = (const char *const *)argv,
@@ -171,29 +216,17 @@ static int start_process(struct pool_item *item, char *const *argv, char *const 
 		.n_rlimits = process_rlimits(&limits, rlimits),
 	};
 	char **env = NULL;
-	const char **all;
-	size_t n = 0, m = 0;
-	int r = job_environment(&nothing, def, def->compile.argv && stdio == AGENT_STDIO_NO_STDIN, item->s.image_env, &env,
-				err);
+	int r = size_launcher(item, more_env, &nothing, err);
 
+	if (r == 0)
+		r = job_environment(&nothing, def, def->compile.argv && stdio == AGENT_STDIO_NO_STDIN,
+				    item->s.image_env, &env, err);
+	job_list_free(nothing.env);
 	if (r < 0)
 		return r;
-	while (env[n])
-		n++;
-	while (more_env && more_env[m])
-		m++;
-	all = calloc(n + m + 1, sizeof(*all));
-	if (all) {
-		memcpy(all, env, n * sizeof(*all));
-		if (m)
-			memcpy(all + n, more_env, m * sizeof(*all));
-		process.env = all;
-		item->process_seq = agent_link_seq(item->s.link);
-		r = agent_link_start(item->s.link, item->process_seq, &process, err);
-	} else {
-		r = error_set(err, ENOMEM, "out of memory");
-	}
-	free(all);
+	process.env = (const char *const *)env;
+	item->process_seq = agent_link_seq(item->s.link);
+	r = agent_link_start(item->s.link, item->process_seq, &process, err);
 	job_list_free(env);
 	return r;
 }
@@ -202,40 +235,51 @@ static int start_process(struct pool_item *item, char *const *argv, char *const 
 
 static bool wants_interpreter(const struct pool_item *item)
 {
-	return item->purpose != ITEM_TO_ASK && item->class->what.may_prestart && !item->class->is_plain && !item->is_plain;
+	return item->purpose != ITEM_TO_ASK && item->purpose != ITEM_TO_PROVE && item->class->what.may_prestart &&
+	       !item->class->is_plain && !item->is_plain;
 }
 
-static void check_ready(struct pool_item *item)
+static void launch(struct pool_item *item)
 {
 	const struct runtime_stage *launcher = &item->class->runtime->prestart;
 	struct error err = ERROR_INIT;
 
-	if (item->purpose == ITEM_TO_ASK || !item->is_up || !item->is_probed || (item->process_seq && !item->is_waiting))
-		return;
-	if (wants_interpreter(item) && !item->process_seq) {
-		if (start_process(item, launcher->argv, launcher->env, AGENT_STDIO_PIPES, &err) < 0)
-			fail(item, &err);
-		return;
-	}
+	if (start_process(item, launcher->argv, launcher->env, AGENT_STDIO_PIPES, &err) < 0)
+		pool_item_fail(item, &err);
+}
+
+static void become_whole(struct pool_item *item)
+{
 	item->s.ready_ns = clock_now_ns();
 	item->class->failures = 0;
 	item->class->made++;
+	if (item->purpose == ITEM_TO_PROVE) {
+		struct pool *p = item->class->pool;
+
+		pool_item_finish(item);
+		pool_proof_over(p, NULL);
+		return;
+	}
+	pool_outcome(item->class->pool, NULL);
+	item_event(item, ITEM_EV_READY, NULL);
+}
+
+static void become_ready(struct pool_item *item)
+{
 	if (item->purpose == ITEM_TO_MEASURE) {
-		item->state = ITEM_READY;
 		pool_item_finish(item);
 		return;
 	}
 	item->class->n_starting--;
 	item->class->n_ready++;
-	item->state = ITEM_READY;
 	pool_item_ready(item);
 }
 
 /* What the kernel says of a process in it. */
 static bool is_restricted(const struct agent_ready *r)
 {
-	return r->is_probe && r->seccomp == SECCOMP_FILTERED && r->no_new_privs == 1 && r->cap_eff == 0 && r->cap_prm == 0 &&
-	       r->uid == IDENTITY && r->gid == IDENTITY;
+	return r->is_probe && r->seccomp == SECCOMP_FILTERED && r->no_new_privs == 1 && r->cap_eff == 0 &&
+	       r->cap_prm == 0 && r->uid == IDENTITY && r->gid == IDENTITY;
 }
 
 /* ---- the waiting interpreter ---- */
@@ -249,11 +293,10 @@ static void on_prestart_out(struct fd_watch *w, int events, void *arg)
 	(void)events;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n != PRESTART_READY_BYTES || item->is_waiting) {
-		fail_text(item, EPROTO, "the waiting interpreter says something else, or has ended");
+	if (n != PRESTART_READY_BYTES) {
+		fail_text(item, EPROTO, "the waiting interpreter did not say that it is ready, or has ended");
 		return;
 	}
-	item->is_waiting = true;
 	item->s.is_prestarted = true;
 	item->s.prestart_seq = item->process_seq;
 	item->s.prestart_fds[1] = fcntl(fd_watch_fd(w), F_DUPFD_CLOEXEC, 0);
@@ -261,7 +304,7 @@ static void on_prestart_out(struct fd_watch *w, int events, void *arg)
 	if (item->s.prestart_fds[1] < 0)
 		fail_text(item, errno, "the waiting interpreter's output");
 	else
-		check_ready(item);
+		item_event(item, ITEM_EV_BYTE, NULL);
 }
 
 /* ---- version_command ---- */
@@ -297,7 +340,7 @@ static void take_version(struct pool_item *item, const struct agent_exited *exit
 		runtime_version_find(buf_str(&item->said[item->said[0].size ? 0 : 1]), v->text);
 	if (!v->text[0])
 		v->failures++;
-	pool_item_finish(item);
+	end_item(item);
 }
 
 static int ask_version(struct pool_item *item, struct error *err)
@@ -307,6 +350,14 @@ static int ask_version(struct pool_item *item, struct error *err)
 		return error_set(err, ENOMEM, "out of memory");
 	item->said[0].max = item->said[1].max = VERSION_SAYS_MAX;
 	return start_process(item, item->class->runtime->version_command, NULL, AGENT_STDIO_NO_STDIN, err);
+}
+
+static void ask(struct pool_item *item)
+{
+	struct error err = ERROR_INIT;
+
+	if (ask_version(item, &err) < 0)
+		pool_item_fail(item, &err);
 }
 
 /* ---- what the agent says ---- */
@@ -332,55 +383,61 @@ static void take_descriptors(struct pool_item *item, struct agent_event *e)
 		r = fd_watch_new(item->class->pool->loop, fd_take(&e->fds[i]), UV_READABLE,
 				 is_version ? on_version_out : on_prestart_out, item, &item->out[i - first], &err);
 	if (r < 0)
-		fail(item, &err);
+		pool_item_fail(item, &err);
+}
+
+/* What a message of the agent is to the table; ITEM_EVENTS: nothing that was asked for. */
+static enum item_event event_of(struct pool_item *item, const struct agent_event *e)
+{
+	uint32_t seq = e->header.seq;
+
+	switch (e->header.type) {
+	case AGENT_READY:
+		if (seq == 0 && !item->is_up) {
+			item->is_up = true;
+			return ITEM_EV_UP;
+		}
+		return seq && seq == item->report_seq && is_restricted(&e->any.ready) ? ITEM_EV_PROBED : ITEM_EVENTS;
+	case AGENT_STARTED:
+		return seq && seq == item->process_seq ? ITEM_EV_STARTED : ITEM_EVENTS;
+	case AGENT_EXITED:
+		return seq && seq == item->process_seq ? ITEM_EV_EXITED : ITEM_EVENTS;
+	default:
+		return ITEM_EVENTS;
+	}
+}
+
+static void fail_odd(struct pool_item *item)
+{
+	struct error e = ERROR_INIT;
+
+	(void)error_set(&e, EPROTO, "the agent sent what was not asked for, or its restrictions are not in place");
+	fail_item(item, &e);
 }
 
 static void on_event(struct agent_event *e, void *arg)
 {
 	struct pool_item *item = arg;
 	struct error err = ERROR_INIT;
-	uint32_t seq = e->header.seq;
+	enum item_event event;
 
-	switch (e->header.type) {
-	case AGENT_READY:
-		if (seq == 0 && !item->is_up)
-			item->is_up = true;
-		else if (seq == item->report_seq && !item->is_probed && is_restricted(&e->any.ready))
-			item->is_probed = true;
-		else
-			break;
-		check_ready(item);
-		return;
-	case AGENT_STARTED:
-		if (seq != item->process_seq || !seq || item->out[0] || item->is_waiting)
-			break;
-		take_descriptors(item, e);
-		return;
-	case AGENT_EXITED:
-		if (seq != item->process_seq || !seq)
-			break;
-		if (item->purpose == ITEM_TO_ASK) {
-			take_version(item, &e->any.exited);
-			return;
-		}
-		(void)error_set(&err, ECHILD, "the waiting interpreter ended with status %#x", e->any.exited.wait_status);
-		fail(item, &err);
-		return;
-	case AGENT_FAILED:
-	case AGENT_REFUSED:
+	if (e->header.type == AGENT_FAILED || e->header.type == AGENT_REFUSED) {
 		(void)agent_failure(&e->any.failed, &err);
-		fail(item, &err);
+		pool_item_fail(item, &err);
 		return;
-	default:
-		break;
 	}
-	fail_text(item, EPROTO, "the agent says what nobody asked for, or its restrictions are not in place");
+	event = event_of(item, e);
+	item->said_event = e;
+	if (event == ITEM_EVENTS)
+		fail_odd(item);
+	else
+		item_event(item, event, NULL);
 }
 
 static void on_gone(const struct error *e, void *arg)
 {
 	if (e)
-		fail(arg, e);
+		pool_item_fail(arg, e);
 	else
 		fail_text(arg, EPIPE, "the sandbox ended before anybody used it");
 }
@@ -389,12 +446,8 @@ static const struct agent_handlers handlers = { on_event, on_gone };
 
 /* ---- making ---- */
 
-static int begin(struct pool_item *item, struct error *err)
+static int ask_report(struct pool_item *item, struct error *err)
 {
-	if (item->purpose == ITEM_TO_ASK) {
-		item->is_probed = true; /* only our own program runs in it */
-		return ask_version(item, err);
-	}
 	item->report_seq = agent_link_seq(item->s.link);
 	return agent_link_send(item->s.link, AGENT_REPORT, item->report_seq, NULL, err);
 }
@@ -404,7 +457,8 @@ static void check_policy(struct pool_item *item)
 {
 	struct pool_class *c = item->class;
 
-	if (c->policy_digest[0] && strcmp(c->policy_digest, item->s.policy_digest) != 0) {
+	if (c->policy_digest[0] && (strcmp(c->policy_digest, item->s.policy_digest) != 0 ||
+				    strcmp(c->compile_policy_digest, item->s.compile_policy_digest) != 0)) {
 		for (struct pool_item *i = c->items, *next; i; i = next) {
 			next = i->next;
 			if (i->state == ITEM_READY && i->purpose == ITEM_FOR_USE)
@@ -412,44 +466,159 @@ static void check_policy(struct pool_item *item)
 		}
 	}
 	memcpy(c->policy_digest, item->s.policy_digest, sizeof(c->policy_digest));
+	memcpy(c->compile_policy_digest, item->s.compile_policy_digest, sizeof(c->compile_policy_digest));
+}
+
+/* A version is asked for without a report: only our own program runs in it. */
+static void begin(struct pool_item *item, const struct created *created)
+{
+	struct pool_class *c = item->class;
+	struct error err = ERROR_INIT;
+	int r;
+
+	if (c->is_old && !c->waits && item->purpose != ITEM_TO_PROVE) {
+		pool_item_finish(item);
+		return;
+	}
+	item->s.fds = *created->fds;
+	*created->fds = (struct sandbox_fds){ -1, -1, -1, -1 };
+	(void)text_copy(item->s.policy_digest, sizeof(item->s.policy_digest), created->m->policy_digest);
+	(void)text_copy(item->s.compile_policy_digest, sizeof(item->s.compile_policy_digest),
+			created->m->compile_policy_digest);
+	r = agent_link_new(c->pool->loop, fd_take(&item->s.fds.sock), &handlers, item, &item->s.link, &err);
+	if (r == 0)
+		check_policy(item);
+	if (r == 0 && item->purpose == ITEM_TO_ASK) {
+		item_event(item, ITEM_EV_ASK, NULL);
+		return;
+	}
+	if (r == 0)
+		r = ask_report(item, &err);
+	if (r < 0)
+		pool_item_fail(item, &err);
+}
+
+/* It could not be made; those who wait are told unless nobody wants it any more. */
+static void not_made(struct pool_item *item, bool is_wanted, const struct error *e)
+{
+	struct pool_class *c = item->class;
+	bool is_proof = item->purpose == ITEM_TO_PROVE;
+
+	if (item->version)
+		item->version->failures++;
+	pool_item_free(item);
+	if (!is_wanted)
+		return;
+	if (is_proof) {
+		if (e->code == ENOMEDIUM)
+			pool_image_lost(c);
+		pool_proof_over(c->pool, e);
+		return;
+	}
+	if (e->code != ENOMEDIUM)
+		pool_outcome(c->pool, e);
+	pool_class_failed(c, e);
 }
 
 static void on_created(const struct error *e, const struct monitor_created *m, struct sandbox_fds *fds, void *arg)
 {
 	struct pool_item *item = arg;
 	struct pool *p = item->class->pool;
-	struct error err = ERROR_INIT;
-	int r;
+	const struct created created = { m, fds };
 
-	if (e || p->is_freed) { /* a pool that is gone: the front ends, and the next one finishes what is tagged 'p' */
-		struct pool_class *c = item->class;
-		bool is_wanted = !item->is_dropped && !p->is_freed;
-
-		if (item->version)
-			item->version->failures++;
-		pool_item_free(item);
-		if (is_wanted)
-			pool_class_failed(c, e);
+	if (p->is_freed) { /* the front ends, and the next one finishes what is tagged 'p' */
+		not_made(item, false, e);
 		pool_answered(p);
-		return;
+	} else if (e) {
+		item_event(item, ITEM_EV_REFUSED, e);
+		pool_answered(p);
+	} else {
+		pool_answered(p);
+		item->created = &created;
+		item_event(item, ITEM_EV_CREATED, NULL);
 	}
-	pool_answered(p);
-	item->state = ITEM_STARTING;
-	if (item->is_dropped || (item->class->is_old && !item->class->waits)) {
-		pool_item_finish(item);
-		return;
-	}
-	item->s.fds = *fds;
-	*fds = (struct sandbox_fds){ -1, -1, -1, -1 };
-	(void)text_copy(item->s.policy_digest, sizeof(item->s.policy_digest), m->policy_digest);
-	r = agent_link_new(p->loop, fd_take(&item->s.fds.sock), &handlers, item, &item->s.link, &err);
-	if (r == 0)
-		check_policy(item);
-	if (r == 0)
-		r = begin(item, &err);
-	if (r < 0)
-		fail(item, &err);
 }
+
+/* ---- what the table says ---- */
+
+static void fail_ended(struct pool_item *item)
+{
+	struct error e = ERROR_INIT;
+
+	(void)error_set(&e, ECHILD, "the waiting interpreter ended with status %#x",
+			item->said_event->any.exited.wait_status);
+	fail_item(item, &e);
+}
+
+static void fail_late(struct pool_item *item)
+{
+	struct error e = ERROR_INIT;
+
+	(void)error_set(&e, ETIMEDOUT, "the sandbox does not become ready");
+	fail_item(item, &e);
+}
+
+/* e: of a fault, or why it was not made. item may be gone afterwards. */
+static void item_event(struct pool_item *item, enum item_event event, const struct error *e)
+{
+	const struct item_cell cell = item_life(item->state, event);
+
+	if (cell.next != ITEM_OVER) /* what is over is freed, and counted as what it was */
+		item->state = cell.next;
+	switch (cell.act) {
+	case ITEM_ACT_IGNORE:
+	case ITEM_ACT_NOTE:
+	case ITEM_ACTS:
+		return;
+	case ITEM_ACT_ODD:
+		fail_odd(item);
+		return;
+	case ITEM_ACT_BEGIN:
+		begin(item, item->created);
+		return;
+	case ITEM_ACT_TELL:
+		not_made(item, true, e);
+		return;
+	case ITEM_ACT_FORGET:
+		not_made(item, false, e);
+		return;
+	case ITEM_ACT_ASK:
+		ask(item);
+		return;
+	case ITEM_ACT_CHECK:
+		item_event(item, wants_interpreter(item) ? ITEM_EV_LAUNCH : ITEM_EV_WHOLE, NULL);
+		return;
+	case ITEM_ACT_LAUNCH:
+		launch(item);
+		return;
+	case ITEM_ACT_TAKE:
+		take_descriptors(item, item->said_event);
+		return;
+	case ITEM_ACT_ANSWER:
+		take_version(item, &item->said_event->any.exited);
+		return;
+	case ITEM_ACT_LOST:
+		fail_ended(item);
+		return;
+	case ITEM_ACT_WHOLE:
+		become_whole(item);
+		return;
+	case ITEM_ACT_READY:
+		become_ready(item);
+		return;
+	case ITEM_ACT_FAIL:
+		fail_item(item, e);
+		return;
+	case ITEM_ACT_LATE:
+		fail_late(item);
+		return;
+	case ITEM_ACT_END:
+		end_item(item);
+		return;
+	}
+}
+
+/* ---- asking for one ---- */
 
 static void fill_create(const struct pool_item *item, struct monitor_create *m)
 {
@@ -467,6 +636,7 @@ static void fill_create(const struct pool_item *item, struct monitor_create *m)
 	(void)text_copy(m->id, sizeof(m->id), item->s.id);
 	(void)text_copy(m->manifest, sizeof(m->manifest), item->s.manifest);
 	(void)text_copy(m->policy, sizeof(m->policy), w->policy);
+	(void)text_copy(m->compile_policy, sizeof(m->compile_policy), w->compile_policy);
 }
 
 int pool_make(struct pool_class *c, enum item_purpose purpose, bool is_plain, struct error *err)
@@ -505,7 +675,7 @@ int pool_make(struct pool_class *c, enum item_purpose purpose, bool is_plain, st
 		c->n_starting++;
 	} else if (purpose == ITEM_TO_MEASURE) {
 		c->is_measuring = true;
-	} else {
+	} else if (purpose == ITEM_TO_ASK) {
 		p->n_asking++;
 		item->version = c->version;
 		c->version->is_asked = true;
@@ -518,8 +688,8 @@ void pool_items_check(struct pool *p, uint64_t now_ns)
 	for (struct pool_class *c = p->classes; c; c = c->next) {
 		for (struct pool_item *i = c->items, *next; i; i = next) {
 			next = i->next;
-			if (i->state == ITEM_STARTING && now_ns > i->deadline_ns) {
-				fail_text(i, ETIMEDOUT, "the sandbox does not become ready");
+			if (now_ns > i->deadline_ns && item_life(i->state, ITEM_EV_TIME).act != ITEM_ACT_IGNORE) {
+				item_event(i, ITEM_EV_TIME, NULL);
 				return; /* the lists may have changed: the rest at the next turn */
 			}
 		}

@@ -10,18 +10,18 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "images/runtime_set.h"
+#include "images/languages/runtime_set.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/verdict.h"
-#include "supervisor/front/monitor_client.h"
 #include "supervisor/jobs/engine.h"
-#include "supervisor/jobs/pool.h"
 #include "supervisor/jobs/result.h"
-#include "supervisor/jobs/spec.h"
+#include "supervisor/pool/pool.h"
+#include "supervisor/protocol/monitor_client.h"
 #include "supervisor/settings.h"
+#include "supervisor/spec/spec.h"
 #include "tests/support/fake_monitor.h"
 #include "tests/tap.h"
 
@@ -39,13 +39,14 @@ static char dir[] = "/tmp/cubit-pool.XXXXXX";
 /* Every runtime that is built in is replaced by a file that is none, so that only these two are made. */
 static const char plain_json[] =
 	"{\"name\":\"plain\",\"image\":\"localhost/plain:latest\",\"file\":\"main\",\"version_command\":[\"version\"],"
-	"\"run\":{\"argv\":[\"plain\",\"{file}\"]},\"test\":{\"hello\":\"x\",\"stdout\":\"x\",\"endless\":\"x\",\"hog\":\"x\"}}";
+	"\"run\":{\"argv\":[\"plain\",\"{file}\"]},\"test\":{\"hello\":\"x\",\"stdout\":\"x\",\"endless\":\"x\","
+	"\"hog\":\"x\"}}";
 static const char waits_json[] =
 	"{\"name\":\"waits\",\"image\":\"localhost/plain:latest\",\"file\":\"main\",\"version_command\":[\"version\"],"
 	"\"run\":{\"argv\":[\"waits\",\"{file}\",\"{args...}\"]},\"prestart\":{\"argv\":[\"launcher\"]},"
 	"\"test\":{\"hello\":\"x\",\"stdout\":\"x\",\"endless\":\"x\",\"hog\":\"x\"}}";
-static const char *const built_in[] = { "bash", "c",	"cpp", "go",   "java", "lua",
-					"node", "perl", "php", "python", "ruby", "typescript" };
+static const char *const built_in[] = { "bash", "c",   "cpp",    "go",           "java", "lua",       "node",
+					"perl", "php", "python", "python-numpy", "ruby", "typescript" };
 
 static void write_file(const char *name, const char *text)
 {
@@ -138,8 +139,12 @@ static void open_front(void)
 	need(monitor_client_new(&loop, sock, &handlers, &client, &err) == 0, "a client %s", err.text);
 	need(runtime_set_load(dirs, &runtimes, &err) == 0, "runtimes %s", err.text);
 	need(pool_new(&loop, client, &settings, runtimes, &pool, &err) == 0, "a pool %s", err.text);
-	o = (struct engine_options){ .loop = &loop, .settings = &settings, .runtimes = runtimes, .monitor = client,
-				     .pool = pool, .state_fd = -1 };
+	o = (struct engine_options){ .loop = &loop,
+				     .settings = &settings,
+				     .runtimes = runtimes,
+				     .monitor = client,
+				     .pool = pool,
+				     .state_fd = -1 };
 	need(engine_new(&o, &engine, &err) == 0, "an engine %s", err.text);
 }
 
@@ -219,8 +224,8 @@ static bool is_measured(void)
 	unsigned n = 0;
 	size_t i;
 
-	json_array_foreach(json_object_get(o, "classes"), i, class)
-		n += json_is_true(json_object_get(class, "measured"));
+	json_array_foreach(json_object_get(o, "classes"), i, class) n +=
+		json_is_true(json_object_get(class, "measured"));
 	json_decref(o);
 	return n == 2;
 }
@@ -265,7 +270,8 @@ static void test_changes(void)
 	(void)take("plain", 0);
 	give_back();
 	(void)run_until(NULL, 300);
-	ok(fake.n_finish >= finished + 2, "another image under the name: what stands ready with the old one is finished");
+	ok(fake.n_finish >= finished + 2,
+	   "another image under the name: what stands ready with the old one is finished");
 	ok(run_until(both_ready, 2000), "and made anew");
 	(void)take("plain", 0);
 	ok(strcmp(taken.manifest, fake.manifest) == 0, "of the new one");
@@ -289,13 +295,84 @@ static void test_changes(void)
 	close_front();
 }
 
+static unsigned n_well, n_bad, n_proved;
+static struct error outcome_error, proof_error;
+
+static void on_outcome(const struct error *e, void *arg)
+{
+	(void)arg;
+	if (e)
+		outcome_error = *e;
+	n_bad += e != NULL;
+	n_well += e == NULL;
+}
+
+static void on_proved(const struct error *e, void *arg)
+{
+	(void)arg;
+	n_proved++;
+	proof_error = e ? *e : (struct error)ERROR_INIT;
+}
+
+static bool is_proved(void)
+{
+	return n_proved > 0;
+}
+
+static bool prove(void)
+{
+	n_proved = 0;
+	return pool_prove(pool, on_proved, NULL, NULL) == 0;
+}
+
+/* What became of sandboxes is told, and one can be made to see whether it can be done. */
+static void test_outcomes(void)
+{
+	const struct runtime_def *plain;
+	struct error err = ERROR_INIT;
+	unsigned made;
+
+	open_front();
+	plain = runtime_set_find(runtimes, "plain");
+	pool_on_outcome(pool, on_outcome, NULL);
+	is_int(pool_runtime_image(pool, plain), POOL_IMAGE_UNKNOWN, "at first nobody knows which images there are");
+	ok(!pool_has_no_image(pool), "that is not to say that there is none");
+	is_int(pool_prove(pool, on_proved, NULL, &err), -ENOMEDIUM, "without an image nothing can be proved");
+	ok(run_until(both_ready, 3000), "two classes get ready");
+	is_int(pool_runtime_image(pool, plain), POOL_IMAGE_THERE, "the image is there");
+	ok(n_well >= 2 && n_bad == 0, "both were told of (%u made, %u failed)", n_well, n_bad);
+	made = n_well;
+	ok(prove(), "a proof is begun");
+	is_int(pool_prove(pool, on_proved, NULL, &err), -EBUSY, "one at a time");
+	ok(run_until(is_proved, 2000) && proof_error.code == 0, "it succeeds");
+	is_int(n_well, made, "and is not told of as somebody's sandbox");
+	(void)run_until(NULL, 50);
+	is_int(counts().ready, 2, "nor kept");
+	fake.create_error = EPERM;
+	ok(prove() && run_until(is_proved, 2000) && proof_error.code == EPERM, "one that fails says why");
+	is_int(n_bad, 0, "nobody else has failed");
+	ok(take("plain", 1 << 20) != NULL && run_until(is_answered, 2000) && n_bad == 1 && outcome_error.code == EPERM,
+	   "a sandbox that somebody wants and does not get is told of");
+	fake.create_error = ENOMEDIUM;
+	ok(take("plain", 2 << 20) != NULL && run_until(is_answered, 2000) && take_error.code == ENOMEDIUM && n_bad == 1,
+	   "not for want of its image");
+	fake.manifest[0] = '\0';
+	(void)take("plain", 3 << 20);
+	(void)run_until(NULL, 200);
+	is_int(pool_runtime_image(pool, plain), POOL_IMAGE_MISSING,
+	       "which is looked up again at once, and is not there");
+	ok(pool_has_no_image(pool), "no image is");
+	fake.create_error = 0;
+	close_front();
+}
+
 static void test_failures(void)
 {
 	fake.manifest[0] = '\0';
 	open_front();
 	fake.manifest[0] = '\0';
 	pool_flush(pool, runtimes);
-	ok(take("plain", 0) != NULL && run_until(is_answered, 2000) && n_refused == 1 && take_error.code == ENOENT,
+	ok(take("plain", 0) != NULL && run_until(is_answered, 2000) && n_refused == 1 && take_error.code == ENOMEDIUM,
 	   "an image that is not there: %s", take_error.text);
 	(void)run_until(NULL, 1500);
 	ok(fake.n_resolve < 12, "and it is not asked for all the time (%u)", fake.n_resolve);
@@ -431,9 +508,9 @@ static bool play(struct fake_agent *a, const struct frame_header *h, const union
 	bool is_file = h->type == AGENT_FILE && m->file.op == AGENT_FILE_WRITE, is_start = h->type == AGENT_START;
 
 	if (h->type == AGENT_FILE && m->file.op == AGENT_FILE_WALK)
-		return trick == WALK_NOT_RECORDS ? walk_with(a, h->seq, NULL) :
-		       trick == WALK_WAY_OUT	 ? walk_with(a, h->seq, "../../etc/passwd") :
-						   false;
+		return trick == WALK_NOT_RECORDS ? walk_with(a, h->seq, NULL)
+		       : trick == WALK_WAY_OUT   ? walk_with(a, h->seq, "../../etc/passwd")
+						 : false;
 	if (is_start && strcmp(m->start.argv.data, "plain") != 0)
 		return false;
 	switch (trick) {
@@ -481,7 +558,8 @@ static bool play(struct fake_agent *a, const struct frame_header *h, const union
 	case START_FAILED:
 	case START_STRANGE_REFUSAL:
 		if (is_start)
-			fake_agent_say(a, trick == START_FAILED ? AGENT_FAILED : AGENT_REFUSED, h->seq, &failed, NULL, 0);
+			fake_agent_say(a, trick == START_FAILED ? AGENT_FAILED : AGENT_REFUSED, h->seq, &failed, NULL,
+				       0);
 		return is_start;
 	case START_GONE:
 		if (is_start)
@@ -499,21 +577,33 @@ static void test_hostile(void)
 	run_job("{\"runtime\":\"plain\",\"source\":\"x\"}");
 	is_str(over_status ? over_status : "", "ok", "an honest agent");
 	ok(strncmp(fake.tag, "j1 a-job 1 0 ", 13) == 0, "the sandbox has the tag of the job");
-	ok(engine_tag_read("j1 a-job 1 0 4 5 1 2 3 4 5", 26, (char[65]){ 0 }, &(unsigned){ 0 }, &(bool){ 0 }) &&
-		   !engine_tag_read("j1 a-job 1 0 4 5 1 2 3 4 5x", 27, (char[65]){ 0 }, &(unsigned){ 0 }, &(bool){ 0 }) &&
-		   !engine_tag_read("j1 ../a 1 0 4 5 1 2 3 4 5", 25, (char[65]){ 0 }, &(unsigned){ 0 }, &(bool){ 0 }) &&
-		   !engine_tag_read("p", 1, (char[65]){ 0 }, &(unsigned){ 0 }, &(bool){ 0 }),
+	ok(engine_tag_read("j1 a-job 1 0 4 5 1 2 3 4 5", 26, &(enum queue_space){ 0 }, (char[65]){ 0 },
+			   &(unsigned){ 0 }, &(bool){ 0 }) &&
+		   !engine_tag_read("j1 a-job 1 0 4 5 1 2 3 4 5x", 27, &(enum queue_space){ 0 }, (char[65]){ 0 },
+				    &(unsigned){ 0 }, &(bool){ 0 }) &&
+		   !engine_tag_read("j1 ../a 1 0 4 5 1 2 3 4 5", 25, &(enum queue_space){ 0 }, (char[65]){ 0 },
+				    &(unsigned){ 0 }, &(bool){ 0 }) &&
+		   !engine_tag_read("p", 1, &(enum queue_space){ 0 }, (char[65]){ 0 }, &(unsigned){ 0 }, &(bool){ 0 }),
 	   "tags are read strictly");
+	ok(engine_tag_read("j1 a-job 1 0 4 5 1 2 3 4 5 3.11.2", 33, &(enum queue_space){ 0 }, (char[65]){ 0 },
+			   &(unsigned){ 0 }, &(bool){ 0 }) &&
+		   !engine_tag_read("j1 a-job 1 0 4 5 1 2 3 4 5 3.11.2 x", 35, &(enum queue_space){ 0 },
+				    (char[65]){ 0 }, &(unsigned){ 0 }, &(bool){ 0 }) &&
+		   !engine_tag_read("j1 a-job 1 0 4 5 1 2 3 4 5 ", 27, &(enum queue_space){ 0 }, (char[65]){ 0 },
+				    &(unsigned){ 0 }, &(bool){ 0 }),
+	   "with the version of the language, one word, or without");
 	fake.hook = play;
 	for (trick = FILE_DONE_TWICE; trick < TRICKS; trick++) {
 		unsigned finished = fake.n_finish;
 		bool is_walk = trick >= WALK_NOT_RECORDS;
 
 		(void)run_until(both_ready, 3000);
-		run_job(is_walk ? "{\"runtime\":\"plain\",\"source\":\"x\",\"outputs\":[\"**\"]}" :
-				  "{\"runtime\":\"plain\",\"source\":\"x\"}");
-		ok(over_status && strcmp(over_status, is_walk ? "ok" : "internal_error") == 0 && fake.n_finish > finished,
-		   "trick %d: %s, %s; the sandbox is ended", (int)trick, over_status ? over_status : "nothing", over_reason);
+		run_job(is_walk ? "{\"runtime\":\"plain\",\"source\":\"x\",\"outputs\":[\"**\"]}"
+				: "{\"runtime\":\"plain\",\"source\":\"x\"}");
+		ok(over_status && strcmp(over_status, is_walk ? "ok" : "internal_error") == 0 &&
+			   fake.n_finish > finished,
+		   "trick %d: %s, %s; the sandbox is ended", (int)trick, over_status ? over_status : "nothing",
+		   over_reason);
 	}
 	fake.hook = NULL;
 	fake.facts.oom_kills = 1;
@@ -521,7 +611,8 @@ static void test_hostile(void)
 	fake.hook = play;
 	(void)run_until(both_ready, 3000);
 	run_job("{\"runtime\":\"plain\",\"source\":\"x\"}");
-	is_str(over_status ? over_status : "", "memory_limit", "one that died of memory before it ran: the facts say so");
+	is_str(over_status ? over_status : "", "memory_limit",
+	       "one that died of memory before it ran: the facts say so");
 	fake.hook = NULL;
 	close_front();
 }
@@ -536,14 +627,26 @@ int main(void)
 	write_file("plain", plain_json);
 	write_file("waits", waits_json);
 	settings = (struct settings){
-		.node = (char[]){ "test" }, .policies_dir = (char[]){ "" }, .run_timeout_ns = 5 * NS_PER_S,
-		.memory_bytes = 64 * MIB,   .cpus_milli = 1000,		    .max_wall_ns = 60 * NS_PER_S,
-		.max_memory = 512 * MIB,    .max_cpus_milli = 4000,	    .max_processes = 128,
-		.max_open_files = 4096,	    .max_output = 16 * MIB,	    .max_disk = 128 * MIB,
-		.max_body = 16 * MIB,	    .pool_memory = 256 * MIB,	    .pool_per_class = 4,
+		.allow_policies = (char[]){ "" },
+		.node = (char[]){ "test" },
+		.policies_dir = (char[]){ "" },
+		.run_timeout_ns = 5 * NS_PER_S,
+		.memory_bytes = 64 * MIB,
+		.cpus_milli = 1000,
+		.max_wall_ns = 60 * NS_PER_S,
+		.max_memory = 512 * MIB,
+		.max_cpus_milli = 4000,
+		.max_processes = 128,
+		.max_open_files = 4096,
+		.max_output = 16 * MIB,
+		.max_disk = 128 * MIB,
+		.max_body = 16 * MIB,
+		.pool_memory = 256 * MIB,
+		.pool_per_class = 4,
 	};
 	test_claims();
 	test_changes();
+	test_outcomes();
 	test_failures();
 	test_hostile();
 	test_ends_early();

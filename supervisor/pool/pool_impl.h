@@ -1,9 +1,16 @@
 /*
  * Inside of the pool, between its files. Others include pool.h.
  *
- *   pool.c         claims, waits, classes, demand: who gets one, and how many stand ready
+ *   pool.c         the life of the pool, the passing of time, what is told of it
+ *   pool_claim.c   claims, and those who wait: who gets one
+ *   pool_demand.c  how many stand ready
+ *   pool_class.c   what makes one as good as another
  *   pool_image.c   names of images to manifests, configurations, versions of runtimes
- *   pool_make.c    one sandbox from CREATE to ready, and its end
+ *   item_life.c    the life of one sandbox as a table
+ *   pool_make.c    one sandbox from CREATE to ready, and its end: what the table says
+ *   pool_prove.c   what became of them, and one more to see whether it can be done
+ *
+ * Runs in: front, on the loop.
  */
 #pragma once
 
@@ -12,32 +19,38 @@
 #include <stdint.h>
 #include <uv.h>
 
-#include "images/runtime_def.h"
+#include "images/languages/runtime_def.h"
 #include "runtime/base/error.h"
-#include "supervisor/jobs/pool.h"
+#include "supervisor/pool/item_life.h"
+#include "supervisor/pool/pool.h"
 #include "supervisor/settings.h"
 
+struct agent_event;
 struct agent_link;
+struct created;
 struct fd_watch;
 struct image_config;
 
 enum {
 	POOL_CLASSES_MAX = 64,
-	POOL_STARTING_MAX = 8,      /* sandboxes in the making, for those who wait */
-	POOL_STARTING_SPARE = 2,    /* ... and when nobody does */
-	POOL_READY_S = 30,          /* a sandbox that is not ready by then is given up */
-	POOL_IDLE_S = 300,          /* a class nobody asked for keeps nothing */
-	POOL_IMAGE_FRESH_S = 5,     /* then its name is looked up again, beside the use of what is known */
-	POOL_RETRY_MIN_MS = 250,    /* after a failure, doubled each time */
+	POOL_STARTING_MAX = 8,   /* sandboxes in the making, for those who wait */
+	POOL_STARTING_SPARE = 2, /* ... and when nobody does */
+	POOL_READY_S = 30,       /* a sandbox that is not ready by then is given up */
+	POOL_IDLE_S = 300,       /* a class nobody asked for keeps nothing */
+	POOL_IMAGE_FRESH_S = 5,  /* then its name is looked up again, beside the use of what is known */
+	POOL_IMAGE_ABSENT_S = 5, /* one that is not there is looked for again after that at the latest */
+	POOL_RETRY_MIN_MS = 250, /* after a failure, doubled each time */
 	POOL_RETRY_MAX_MS = 60000,
-	POOL_PRESTART_TRIES = 3,    /* then the class goes without */
+	POOL_PRESTART_TRIES = 3, /* then the class goes without */
 	POOL_KEY_BYTES = 512,
+	POOL_REFILL_AFTER_CLAIM_MS = 10, /* unless the claimed sandbox ends before */
+	POOL_REFILL_AFTER_END_MS = 1,
 };
 
 /* What a ready sandbox takes, before the first was measured, and the reserve beside what was. */
-#define POOL_COST_PLAIN (UINT64_C(8) << 20)
+#define POOL_COST_PLAIN      (UINT64_C(8) << 20)
 #define POOL_COST_PRESTARTED (UINT64_C(48) << 20)
-#define POOL_COST_RESERVE (UINT64_C(1) << 20)
+#define POOL_COST_RESERVE    (UINT64_C(1) << 20)
 
 /* The content of an image: kept as long as the pool, since others hold its environment. */
 struct pool_manifest {
@@ -71,17 +84,11 @@ struct pool_image {
 /* Trying again later: doubled each time. */
 uint64_t pool_backoff_ns(unsigned failures);
 
-enum item_state {
-	ITEM_CREATING, /* the monitor works */
-	ITEM_STARTING, /* set-up, probe, prestart */
-	ITEM_READY,
-	ITEM_VERSION,  /* runs version_command */
-};
-
 enum item_purpose {
 	ITEM_FOR_USE,
 	ITEM_TO_MEASURE, /* finished when ready: its facts are what one costs */
 	ITEM_TO_ASK,     /* finished when it has said its version */
+	ITEM_TO_PROVE,   /* finished when ready: that it can be done */
 };
 
 struct pool_item {
@@ -90,16 +97,16 @@ struct pool_item {
 	enum item_state state;
 	enum item_purpose purpose;
 	struct ready_sandbox s;
-	bool is_plain;    /* made for somebody who waits: an interpreter that starts twice would keep him longer */
-	bool is_dropped;  /* CREATING, and not wanted any more */
-	bool is_up;       /* READY came */
-	bool is_probed;   /* the probe's report came and is good */
-	bool is_waiting;  /* prestart: its byte came */
+	bool is_plain; /* made for somebody who waits: an interpreter that starts twice would keep him longer */
+	bool is_up;    /* READY came: it comes once */
 	uint32_t report_seq, process_seq;
 	struct fd_watch *out[2]; /* prestart: stdout; version_command: both */
 	struct buf *said;        /* version_command */
 	struct pool_version *version;
 	uint64_t deadline_ns;
+	/* what has just come, while item_event() is at work */
+	const struct created *created;
+	struct agent_event *said_event;
 };
 
 struct pool_wait {
@@ -119,13 +126,15 @@ struct pool_class {
 	const struct pool_manifest *manifest;
 	struct pool_version *version;
 	struct sandbox_class what;
-	char policy_digest[MONITOR_DIGEST_BYTES]; /* of the latest; another one: the policy has changed */
+	/* of the latest; another one: the policy has changed */
+	char policy_digest[MONITOR_DIGEST_BYTES], compile_policy_digest[MONITOR_DIGEST_BYTES];
 	bool is_old;     /* flushed: nothing is added; freed when nobody holds it */
 	bool is_default; /* of a runtime */
 	bool is_plain;   /* prestart was given up */
 	struct pool_item *items;
 	struct pool_wait *waits, **waits_end;
-	unsigned n_ready, n_starting, n_spare; /* starting for use; those of them nobody waits for: not known, counted by pool_want */
+	unsigned n_ready, n_starting,
+		n_spare; /* starting for use; those of them nobody waits for: not known, counted by pool_want */
 	unsigned n_claimed;
 	unsigned at_once[2]; /* the most claimed at once: this minute, the one before */
 	uint64_t used_ns;
@@ -153,6 +162,10 @@ struct pool {
 	unsigned n_asking;  /* version_commands at work */
 	char prefix[24];
 	uint64_t n_ids;
+	pool_outcome_fn *outcome, *proved; /* proved: a proof is being made */
+	void *outcome_arg, *proved_arg;
+	char proof_image[MONITOR_NAME_BYTES],
+		bad_image[MONITOR_NAME_BYTES]; /* of the latest proof; of the latest that failed */
 };
 
 /* ---- pool.c ---- */
@@ -160,15 +173,44 @@ struct pool {
 /* One of n_pending has come. The last one frees a pool that is_freed. */
 void pool_answered(struct pool *p);
 
+/* ---- pool_class.c ---- */
+
+/* Made when missing; NULL: out of memory. */
+struct pool_class *pool_class_find(struct pool *p, const struct sandbox_class *wanted,
+				   const struct pool_manifest *manifest);
+void pool_classes_forget(struct pool *p);    /* old ones that nobody holds */
+void pool_item_drop(struct pool_item *item); /* not wanted any more; a proof says by itself what became of it */
+
+/* ---- pool_demand.c ---- */
+
 /* Make what is wanted now. */
 void pool_pump(struct pool *p);
 void pool_pump_later(struct pool *p, uint64_t ms);
+/* Those who wait come first. Returns how many wait for something that is not in the making yet. */
+unsigned pool_pump_waits(struct pool *p);
+void pool_shrink(struct pool *p, uint64_t now_ns);
+void pool_measure(struct pool *p, uint64_t now_ns);
+void pool_class_demand(struct pool_class *class);          /* one more was asked for */
+unsigned pool_class_waits(const struct pool_class *class); /* how many wait */
+uint64_t pool_class_cost(const struct pool_class *class);  /* of one */
+uint64_t pool_cost(const struct pool *p);                  /* of all that stand ready or will */
+
+/* ---- pool_claim.c ---- */
+
 /* A sandbox is ready for use: somebody waits, or it stands there. */
 void pool_item_ready(struct pool_item *item);
 void pool_class_failed(struct pool_class *class, const struct error *e);
 void pool_image_known(struct pool_image *image, const struct error *e);
-struct pool_class *pool_class_find(struct pool *p, const struct sandbox_class *wanted,
-				   const struct pool_manifest *manifest);
+
+/* ---- pool_prove.c ---- */
+
+/* Somebody's sandbox was made, or (e) was not before it was ready. */
+void pool_outcome(struct pool *p, const struct error *e);
+/* The image of this class is not what it was: look it up again. */
+void pool_image_lost(struct pool_class *class);
+/* Why its image cannot be used, with its name and what to do: ENOMEDIUM. */
+void pool_image_words(const struct runtime_def *runtime, const struct error *e, struct error *ret);
+void pool_proof_over(struct pool *p, const struct error *e);
 
 /* ---- pool_image.c ---- */
 
@@ -183,7 +225,8 @@ void pool_images_free(struct pool *p);
 
 /* is_plain: no waiting interpreter, whatever the class */
 int pool_make(struct pool_class *class, enum item_purpose purpose, bool is_plain, struct error *err);
-/* Take it out of its class, with or without an end of the sandbox. */
+/* Not wanted any more: it ends. pool_item_free(): it is taken out of its class, and the sandbox lives. */
 void pool_item_finish(struct pool_item *item);
 void pool_item_free(struct pool_item *item);
-void pool_items_check(struct pool *p, uint64_t now_ns); /* deadlines */
+void pool_item_fail(struct pool_item *item, const struct error *e); /* end it, and tell those whom it concerns */
+void pool_items_check(struct pool *p, uint64_t now_ns);             /* deadlines */

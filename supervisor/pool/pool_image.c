@@ -8,7 +8,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/text.h"
-#include "supervisor/jobs/pool_impl.h"
+#include "supervisor/pool/pool_impl.h"
 
 enum { CONFIG_MAX = 4 << 20 };
 
@@ -98,8 +98,11 @@ static void on_image(const struct error *e, const struct monitor_image *m, int *
 		i->failure = e ? *e : err;
 		i->failures++;
 		i->retry_ns = i->asked_ns + pool_backoff_ns(i->failures);
-		if (i->failure.code == ENOENT)
-			i->now = NULL; /* taken away; what already stands ready may be used up */
+		if (i->retry_ns > i->asked_ns + POOL_IMAGE_ABSENT_S * NS_PER_S)
+			i->retry_ns =
+				i->asked_ns + POOL_IMAGE_ABSENT_S * NS_PER_S; /* somebody may be about to make it */
+		if (i->failure.code == ENOENT || i->failure.code == EIO)
+			i->now = NULL; /* taken away, or in part; what already stands ready may be used up */
 	}
 	pool_image_known(i, now ? NULL : &i->failure);
 }
