@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
+#include "runtime/base/text.h"
 
 /*
  * A file: "CUBITART", u32 version, u32 number of files, 72 bytes digest of what follows (text, NUL), then for each file
@@ -28,10 +30,12 @@ enum {
 	ENTRY_BYTES = 4 + 4 + 8,
 	VERSION = 1,
 	FILE_MAX = ARTEFACT_BYTES_MAX + (1 << 20),
-	INLINE_BYTES = 256 << 10,  /* read at once: some ten microseconds */
-	HELD_BYTES = 16 << 20,     /* in memory */
-	TOUCH_S = 60,              /* a use is written down that often */
+	INLINE_BYTES = 256 << 10, /* read at once: some ten microseconds */
+	HELD_BYTES = 16 << 20,    /* in memory */
+	TOUCH_S = 60,             /* a use is written down that often */
 	PATH_LONGEST = 4096,
+	BLOCK_BYTES = 4096,
+	OWNER_SHARE = 4,
 };
 
 static const char magic[8] = { 'C', 'U', 'B', 'I', 'T', 'A', 'R', 'T' };
@@ -49,7 +53,8 @@ struct entry {
 	uint64_t bytes;
 	uint64_t used_ns, touched_ns; /* CLOCK_REALTIME, as mtime */
 	struct artefact *held;
-	bool is_busy; /* a worker reads or writes it */
+	char owner[ARTEFACT_OWNER_MAX]; /* who had it made; "": before this start */
+	bool is_busy;                   /* a worker reads or writes it */
 };
 
 struct artefacts {
@@ -108,9 +113,28 @@ int artefact_add(struct artefact *a, const char *path, uint32_t mode, char *data
 		free(data);
 		return -ENOMEM;
 	}
-	a->files[a->n_files++] = (struct artefact_file){ .path = copy, .mode = mode, .data = data, .size = size };
-	a->bytes += size;
+	a->files[a->n_files++] = (struct artefact_file){ .path = copy, .mode = mode };
+	artefact_set(a, a->n_files - 1, data, size);
 	return 0;
+}
+
+void artefact_set(struct artefact *a, size_t i, char *data, size_t size)
+{
+	if (!size)
+		free(data);
+	/* it was read into a buffer of 128 KiB, most of which would be kept for nothing */
+	a->files[i].data = size ? buf_fit(data, size) : NULL;
+	a->files[i].size = size;
+	a->bytes += size;
+}
+
+uint64_t artefact_memory(const struct artefact *a)
+{
+	uint64_t n = malloc_usable_size((void *)a) + malloc_usable_size(a->files);
+
+	for (size_t i = 0; i < a->n_files; i++)
+		n += malloc_usable_size(a->files[i].path) + malloc_usable_size(a->files[i].data);
+	return n;
 }
 
 /* ---- its file ---- */
@@ -247,6 +271,12 @@ static int save(int dir, const char *key, const struct artefact *a, uint64_t *re
 
 /* ---- the table ---- */
 
+/* What a file takes on the disk: whole blocks, and its own entry. */
+static uint64_t on_disk(uint64_t bytes)
+{
+	return (bytes + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES + BLOCK_BYTES;
+}
+
 static void store_unref(struct store *s)
 {
 	if (--s->references > 0)
@@ -294,49 +324,79 @@ static void drop(struct artefacts *c, struct entry *gone)
 	*at = gone->next;
 	c->counts.files--;
 	c->counts.bytes -= gone->bytes;
-	artefact_unref(gone->held); /* ours is one reference: NOLINT(clang-analyzer-unix.Malloc) */
+	artefact_unref(gone->held);                  /* ours is one reference: NOLINT(clang-analyzer-unix.Malloc) */
 	(void)unlinkat(c->store->dir, gone->key, 0); /* gone already is as good */
 	free(gone);
 }
 
-static void shrink(struct artefacts *c)
+static bool is_older(const struct entry *e, const struct entry *than)
 {
-	while (c->counts.bytes > c->max_bytes) {
-		struct entry *oldest = NULL;
-
-		for (struct entry *e = c->entries; e; e = e->next) {
-			if (!e->is_busy && (!oldest || e->used_ns < oldest->used_ns))
-				oldest = e;
-		}
-		if (!oldest)
-			return;
-		drop(c, oldest);
-	}
+	return !than || e->used_ns < than->used_ns;
 }
 
-/* Keep it in memory; what was used the longest time ago makes room. */
+/* What an entry takes of the room that is short; *ret_may_go: it can be given up just now. */
+typedef uint64_t room_fn(const struct entry *e, bool *ret_may_go);
+
+static uint64_t disk_room(const struct entry *e, bool *ret_may_go)
+{
+	*ret_may_go = !e->is_busy;
+	return e->bytes;
+}
+
+static uint64_t memory_room(const struct entry *e, bool *ret_may_go)
+{
+	*ret_may_go = e->held != NULL;
+	return e->held ? artefact_memory(e->held) : 0;
+}
+
+/*
+ * What goes when there is less room than all entries take, what was not used the longest time: of the owner who needs the
+ * room while that has more than a quarter, else of all. NULL: there is room, or nothing can go. spare: not this one.
+ */
+static struct entry *choose(const struct artefacts *c, const char *owner, const struct entry *spare, room_fn *room_of,
+			    uint64_t room, uint64_t *ret_total)
+{
+	struct entry *oldest = NULL, *own = NULL;
+	uint64_t total = 0, own_total = 0;
+
+	for (struct entry *e = c->entries; e; e = e->next) {
+		bool is_own = strcmp(e->owner, owner) == 0, may_go;
+		uint64_t bytes = room_of(e, &may_go);
+
+		total += bytes;
+		own_total += is_own ? bytes : 0;
+		may_go = may_go && e != spare;
+		if (may_go && is_older(e, oldest))
+			oldest = e;
+		if (may_go && is_own && is_older(e, own))
+			own = e;
+	}
+	*ret_total = total;
+	if (total <= room)
+		return NULL;
+	return own && own_total > room / OWNER_SHARE ? own : oldest;
+}
+
+static void shrink(struct artefacts *c, const char *owner)
+{
+	struct entry *goes;
+	uint64_t total;
+
+	while ((goes = choose(c, owner, NULL, disk_room, c->max_bytes, &total)) != NULL)
+		drop(c, goes);
+}
+
+/* Keep it in memory, where others make room for it. */
 static void hold(struct artefacts *c, struct entry *e, struct artefact *a)
 {
-	uint64_t total = 0;
+	struct entry *goes;
 
-	if (a->bytes > HELD_BYTES / 2)
+	if (artefact_memory(a) > HELD_BYTES / 2)
 		return;
 	e->held = artefact_ref(a);
-	for (;;) {
-		struct entry *oldest = NULL;
-
-		total = 0;
-		for (struct entry *i = c->entries; i; i = i->next) {
-			if (!i->held)
-				continue;
-			total += i->held->bytes;
-			if (i != e && (!oldest || i->used_ns < oldest->used_ns))
-				oldest = i;
-		}
-		if (total <= HELD_BYTES || !oldest)
-			return;
-		artefact_unref(oldest->held);
-		oldest->held = NULL;
+	while ((goes = choose(c, e->owner, e, memory_room, HELD_BYTES, &c->counts.held_bytes)) != NULL) {
+		artefact_unref(goes->held);
+		goes->held = NULL;
 	}
 }
 
@@ -383,9 +443,8 @@ static int read_folder(struct artefacts *c, struct error *err)
 		e = add(c, d->d_name);
 		if (!e)
 			return error_set(err, ENOMEM, "out of memory");
-		e->bytes = (uint64_t)st.st_size;
-		e->used_ns = e->touched_ns =
-			(uint64_t)st.st_mtim.tv_sec * NS_PER_S + (uint64_t)st.st_mtim.tv_nsec;
+		e->bytes = on_disk((uint64_t)st.st_size);
+		e->used_ns = e->touched_ns = (uint64_t)st.st_mtim.tv_sec * NS_PER_S + (uint64_t)st.st_mtim.tv_nsec;
 		c->counts.bytes += e->bytes;
 	}
 	return 0;
@@ -430,7 +489,7 @@ int artefacts_open(uv_loop_t *loop, int state_fd, uint64_t max_bytes, struct art
 		free_all(c);
 		return r;
 	}
-	shrink(c);
+	shrink(c, "");
 	*ret = c;
 	return 0;
 }
@@ -474,12 +533,13 @@ static void after_write(struct artefacts *c, struct work *w, struct entry *e)
 {
 	e->is_busy = false;
 	if (w->result < 0) {
-		log_warning(LOG_FACTS(LOG_STR("reason", strerror(-w->result))), "what was compiled is not kept");
+		log_warning(LOG_FACTS(LOG_STR("reason", strerror(-w->result))),
+			    "cannot keep what was compiled, ignoring");
 		drop(c, e);
 	} else {
-		e->bytes = w->bytes;
+		e->bytes = on_disk(w->bytes);
 		c->counts.bytes += e->bytes;
-		shrink(c);
+		shrink(c, e->owner);
 	}
 	artefact_unref(w->artefact);
 }
@@ -557,7 +617,7 @@ void artefacts_get(struct artefacts *c, const char *key, artefacts_found_fn *fn,
 	}
 }
 
-void artefacts_put(struct artefacts *c, const char *key, struct artefact *a)
+void artefacts_put(struct artefacts *c, const char *key, struct artefact *a, const char *owner)
 {
 	struct entry *e = find(c, key);
 
@@ -567,6 +627,7 @@ void artefacts_put(struct artefacts *c, const char *key, struct artefact *a)
 	if (!e)
 		return;
 	e->used_ns = e->touched_ns = now_ns();
+	(void)text_copy(e->owner, sizeof(e->owner), owner);
 	hold(c, e, a);
 	if (queue(c, e, artefact_ref(a), NULL, NULL))
 		return;

@@ -2,16 +2,16 @@
 #include "supervisor/jobs/engine.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <signal.h>
 
 #include "runtime/agent/agent.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
-#include "supervisor/jobs/agent_link.h"
 #include "supervisor/jobs/artefacts.h"
 #include "supervisor/jobs/job.h"
+#include "supervisor/pool/agent_link.h"
 
 #define ARTEFACTS_BYTES (UINT64_C(256) << 20)
 
@@ -24,7 +24,8 @@ int engine_new(const struct engine_options *o, struct engine **ret, struct error
 		return error_set(err, ENOMEM, "out of memory");
 	e->o = *o;
 	if (o->state_fd >= 0 && artefacts_open(o->loop, o->state_fd, ARTEFACTS_BYTES, &e->artefacts, &why) < 0)
-		log_warning(LOG_FACTS(LOG_STR("reason", why.text)), "what is compiled cannot be kept, compiling each time");
+		log_warning(LOG_FACTS(LOG_STR("reason", why.text)),
+			    "cannot keep what is compiled, compiling each time");
 	*ret = e;
 	return 0;
 }
@@ -42,11 +43,12 @@ void engine_set_runtimes(struct engine *e, const struct runtime_set *runtimes)
 	e->o.runtimes = runtimes;
 }
 
-struct job *engine_find(struct engine *e, const char *id)
+struct job *engine_find(struct engine *e, const struct job_name *name)
 {
 	struct job *job = e->jobs;
 
-	while (job && strcmp(job->id, id) != 0)
+	while (job &&
+	       (job->space != name->space || strcmp(job->id, name->id) != 0 || strcmp(job->owner, name->owner) != 0))
 		job = job->next;
 	return job;
 }
@@ -73,13 +75,13 @@ bool engine_stopped(struct engine *e, const struct monitor_stopped *m)
 	if (!job)
 		return false;
 	/* what the agent had said before it was ended comes first */
-	if (job->state < JOB_FACTS && job->sandbox.link)
+	if (job->state < JOB_ENDING && job->sandbox.link)
 		(void)agent_link_drain(job->sandbox.link);
 	job = engine_find_sandbox(e, m->id);
-	if (!job || job->state >= JOB_FACTS)
+	if (!job)
 		return true;
 	if (m->stop == STOP_NONE || m->stop > STOP_INTERNAL)
-		job_finish(job); /* pid 1 ended by itself: the facts say why */
+		job_event(job, JOB_EV_ENDED, NULL); /* pid 1 ended by itself: the facts say why */
 	else
 		job_stop(job, (enum verdict_stop)m->stop, NULL);
 	return true;
@@ -95,6 +97,20 @@ struct job *engine_find_sandbox(struct engine *e, const char *sandbox)
 }
 
 /* ---- what others ask of a job ---- */
+
+struct job *engine_find_id(struct engine *e, const char *owner, const char *id)
+{
+	struct job *job = e->jobs;
+
+	while (job && (strcmp(job->id, id) != 0 || (owner && strcmp(job->owner, owner) != 0)))
+		job = job->next;
+	return job;
+}
+
+struct job_name job_name(const struct job *job)
+{
+	return job_name_make(job->space, job->owner, job->id);
+}
 
 const char *job_id(const struct job *job)
 {
@@ -113,11 +129,16 @@ unsigned job_attempt(const struct job *job)
 
 const char *job_state(const struct job *job)
 {
-	static const char *const names[] = {
-		[JOB_SANDBOX] = "starting", [JOB_FILES] = "starting",	   [JOB_COMPILE] = "compiling",
-		[JOB_KEEP] = "compiling",   [JOB_RUN] = "running",	   [JOB_OUTPUTS] = "finishing",
-		[JOB_FACTS] = "finishing",  [JOB_OVER] = "finishing",
+	/* clang-format off */
+	static const char *const names[JOB_STATES] = {
+		[JOB_SANDBOX] = "starting", [JOB_FILES] = "starting",
+		[JOB_COMPILE_LIMIT] = "compiling", [JOB_COMPILE_START] = "compiling", [JOB_COMPILE] = "compiling",
+		[JOB_KEEP] = "compiling",
+		[JOB_RUN_LIMIT] = "running", [JOB_RUN_START] = "running", [JOB_RUN] = "running",
+		[JOB_OUTPUTS] = "finishing", [JOB_ENDING] = "finishing", [JOB_FACTS] = "finishing",
+		[JOB_OVER] = "finishing",
 	};
+	/* clang-format on */
 
 	return names[job->state];
 }
@@ -132,6 +153,11 @@ const struct job_spec *job_spec_of(const struct job *job)
 	return job->spec;
 }
 
+enum job_trouble job_trouble(const struct job *job)
+{
+	return job->trouble;
+}
+
 void job_cancel(struct job *job, const char *reason)
 {
 	job_stop(job, STOP_CANCEL, reason);
@@ -140,13 +166,18 @@ void job_cancel(struct job *job, const char *reason)
 int job_input(struct job *job, const void *data, size_t size)
 {
 	if (!job->spec->is_interactive || job->process.is_input_over || job->state > JOB_RUN ||
-	    (job->state == JOB_RUN && job->process.phase == PROCESS_ENDED))
+	    (job->state == JOB_RUN && job->process.has_ended))
 		return -EPIPE;
 	if (buf_append(&job->live_input, data, size) < 0)
 		return -ENOBUFS;
-	if (job->state == JOB_RUN && job->process.phase == PROCESS_RUNNING)
+	if (job->state == JOB_RUN && job_runs(job))
 		job_input_push(job);
 	return 0;
+}
+
+size_t job_input_waiting(const struct job *job)
+{
+	return job->live_input.size;
 }
 
 int job_end_input(struct job *job)
@@ -154,7 +185,7 @@ int job_end_input(struct job *job)
 	if (!job->spec->is_interactive || job->state > JOB_RUN)
 		return -EPIPE;
 	job->is_input_ended = true;
-	if (job->state == JOB_RUN && job->process.phase == PROCESS_RUNNING)
+	if (job->state == JOB_RUN && job_runs(job))
 		job_input_push(job);
 	return 0;
 }
@@ -165,7 +196,7 @@ int job_signal(struct job *job, int signo)
 
 	if (signo <= 0 || signo >= NSIG)
 		return -EINVAL;
-	if (job->process.phase != PROCESS_RUNNING || job->state >= JOB_OUTPUTS)
+	if (!job_runs(job))
 		return -ESRCH;
 	return job_ask(job, AGENT_SIGNAL, agent_link_seq(job->sandbox.link), &s);
 }
@@ -178,7 +209,7 @@ int job_resize(struct job *job, uint16_t cols, uint16_t rows)
 		return -ENOTTY;
 	job->spec->cols = cols; /* for a start that is still to come */
 	job->spec->rows = rows;
-	if (job->process.phase != PROCESS_RUNNING || job->process.is_compile || job->state >= JOB_OUTPUTS)
+	if (!job_runs(job) || job->process.is_compile)
 		return 0;
 	return job_ask(job, AGENT_RESIZE, agent_link_seq(job->sandbox.link), &r);
 }

@@ -10,14 +10,14 @@
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/text.h"
-#include "supervisor/jobs/agent_link.h"
-#include "supervisor/jobs/fd_watch.h"
+#include "supervisor/pool/agent_link.h"
+#include "supervisor/pool/fd_watch.h"
 
 enum {
 	READ_BYTES = 64 << 10,
 	READS_A_TURN = 8,
-	PIPE_BYTES = 64 << 10,      /* what a pipe holds, pipe(7) */
-	PIPE_BYTES_MAX = 1 << 20,   /* and what everybody may make it hold */
+	PIPE_BYTES = 64 << 10,    /* what a pipe holds, pipe(7) */
+	PIPE_BYTES_MAX = 1 << 20, /* and what everybody may make it hold */
 };
 
 struct file_call {
@@ -136,6 +136,7 @@ static void take_done(struct file_call *f, const struct agent_file_done *done)
 	f->is_over = true;
 	f->answer.code = done->code < 4096 ? (int)done->code : EPROTO;
 	f->answer.is_cut = f->answer.is_cut || done->is_cut;
+	f->answer.size = done->size;
 	/* the agent closes the pipe first, so all of it is here: no need to go through the loop, unless it is long */
 	if (!f->is_write && f->pipe && read_more(f, fd_watch_fd(f->pipe))) {
 		fd_watch_free(&f->pipe);
@@ -167,8 +168,8 @@ bool file_calls_event(struct file_calls *c, struct agent_event *e)
 	return true;
 }
 
-static int call(struct file_calls *c, struct agent_file *m, const char *path, struct file_call **ret,
-		file_call_fn *fn, void *arg, struct error *err)
+static int call(struct file_calls *c, struct agent_file *m, const char *path, struct file_call **ret, file_call_fn *fn,
+		void *arg, struct error *err)
 {
 	struct file_call *f = calloc(1, sizeof(*f));
 	int r = f ? text_copy(m->path, sizeof(m->path), path) : -ENOMEM;

@@ -27,9 +27,10 @@ struct file_calls {
 };
 
 struct file_answer {
-	int code;           /* 0, or the positive errno that it ended with */
+	int code;            /* 0, or the positive errno that it ended with */
 	struct buf *content; /* of a read or walk: borrowed, may be taken out */
-	bool is_cut;        /* there was more than max_bytes, or than the limit of records */
+	bool is_cut;         /* there was more than max_bytes, or than the limit of records */
+	uint64_t size;       /* of a read: of the whole file, as the agent says */
 };
 /* e: the agent broke its protocol, or refused the call as such: nothing more can be asked of it. May start other calls. */
 typedef void file_call_fn(const struct error *e, struct file_answer *a, void *arg);

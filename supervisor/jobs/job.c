@@ -3,25 +3,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "images/runtime_def.h"
-#include "images/runtime_set.h"
+#include "images/languages/runtime_def.h"
+#include "images/languages/runtime_set.h"
 #include "runtime/agent/agent.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
-#include "runtime/cgroup/cgroup.h"
-#include "supervisor/jobs/agent_link.h"
+#include "runtime/base/wall_clock.h"
 #include "supervisor/jobs/artefacts.h"
-#include "supervisor/jobs/fd_watch.h"
+#include "supervisor/pool/agent_link.h"
 #include "supervisor/settings.h"
 
 enum { ASK_AGAIN_MS = 50, FACTS_S = 60 };
@@ -46,6 +43,7 @@ struct job *job_new(struct engine *e, const struct job_order *o, struct error *e
 	}
 	job->engine = e;
 	job->attempt = o->attempt;
+	job->space = o->space;
 	job->is_direct = o->is_direct;
 	job->spec = o->spec;
 	job->over = o->over;
@@ -59,7 +57,7 @@ struct job *job_new(struct engine *e, const struct job_order *o, struct error *e
 	for (int i = 0; i < 3; i++)
 		job->journal_fds[i] = job->sandbox.prestart_fds[i] = -1;
 	(void)text_copy(job->result.id, sizeof(job->result.id), o->id);
-	job->result.attempt = o->attempt;
+	job->result.attempt = o->attempt - o->unstarted;
 	job->result.queued_ms = o->queued_ms;
 	job->result.runtime = o->spec->runtime;
 	job->result.policy = o->spec->policy;
@@ -141,7 +139,8 @@ void job_deadline(struct job *job, uint64_t at_ns)
 	if (at_ns == CLOCK_NEVER)
 		(void)uv_timer_stop(&job->timer);
 	else
-		(void)uv_timer_start(&job->timer, on_timer, at_ns > now ? (at_ns - now + NS_PER_MS - 1) / NS_PER_MS : 0, 0);
+		(void)uv_timer_start(&job->timer, on_timer, at_ns > now ? (at_ns - now + NS_PER_MS - 1) / NS_PER_MS : 0,
+				     0);
 }
 
 void job_silence(struct job *job)
@@ -197,7 +196,8 @@ static int copy_file(int from, int to)
  */
 static int move_journal(struct job *job, struct error *err)
 {
-	int fds[3] = { fd_take(&job->sandbox.fds.out), fd_take(&job->sandbox.fds.err), fd_take(&job->sandbox.fds.index) };
+	int fds[3] = { fd_take(&job->sandbox.fds.out), fd_take(&job->sandbox.fds.err),
+		       fd_take(&job->sandbox.fds.index) };
 	int r = 0;
 
 	if (!job->journal)
@@ -227,11 +227,29 @@ static void on_ready(const struct error *e, struct ready_sandbox *s, void *arg)
 
 	job->wait = NULL;
 	if (e) {
+		job->trouble = e->code == ENOMEDIUM ? JOB_TROUBLE_IMAGE : JOB_TROUBLE_SANDBOX;
 		job_fail(job, e);
 		return;
 	}
 	observe(job, "sandbox", clock_now_ns() - job->state_ns);
-	job_take_sandbox(job, s);
+	job_event(job, JOB_EV_SANDBOX, s);
+}
+
+/*
+ * The policy of a request is that of the program. Its compiler is the image's own and gets the default one, so that a
+ * program can be held to less than its compiler needs. Where the operator has taken that from the node, from those who send
+ * through Redis, or from the key, it is one for both.
+ */
+static const char *compile_policy(const struct job *job)
+{
+	const struct settings *s = job->engine->o.settings;
+	bool may = !job->spec->is_one_policy &&
+		   (!s->allow_policies[0] || text_has_word(s->allow_policies, JOB_COMPILE_POLICY));
+
+	if (may && job->space == SPACE_REDIS)
+		may = !s->redis_policies || text_has_word(s->redis_policies, JOB_COMPILE_POLICY);
+	may = may && job->def->compile.argv && strcmp(job->spec->policy, JOB_COMPILE_POLICY) != 0;
+	return may ? JOB_COMPILE_POLICY : "";
 }
 
 static void take_sandbox(struct job *job)
@@ -242,8 +260,13 @@ static void take_sandbox(struct job *job)
 
 	pool_class_of(job->engine->o.pool, job->def, &what);
 	(void)text_copy(what.policy, sizeof(what.policy), spec->policy);
-	what.disk_bytes = spec->limits.disk_bytes;
-	what.may_prestart = what.may_prestart && job_may_prestart(job);
+	(void)text_copy(what.compile_policy, sizeof(what.compile_policy), compile_policy(job));
+	what.disk_bytes = spec->limits.disk_bytes; /* as large as any stage needs; each has its own bound */
+	if (job->def->compile.argv && spec->compile_limits.disk_bytes > what.disk_bytes)
+		what.disk_bytes = spec->compile_limits.disk_bytes;
+	job->disk_bytes = what.disk_bytes;
+	/* one that waits has its threads already, which a smaller limit could not refuse any more */
+	what.may_prestart = what.may_prestart && job_may_prestart(job) && spec->limits.processes >= what.processes;
 	/* STAGE sets the rest before anything of the job runs */
 	job->memory_bytes = what.memory_bytes;
 	job->processes = what.processes;
@@ -280,7 +303,7 @@ int engine_start(struct engine *e, const struct job_order *order, struct job **r
 	return 0;
 }
 
-void job_take_sandbox(struct job *job, struct ready_sandbox *s)
+static void take_ready(struct job *job, const struct ready_sandbox *s)
 {
 	struct error err = ERROR_INIT;
 
@@ -293,12 +316,11 @@ void job_take_sandbox(struct job *job, struct ready_sandbox *s)
 	job->result.was_prestarted = s->is_prestarted;
 	job->result.started_ms = time_now_ms();
 	/* before the agent gets anything of ours: from here on it is no sandbox of the pool, whatever becomes of us */
-	job_enter(job, JOB_FILES);
 	job_tag_send(job);
 	if (move_journal(job, &err) < 0)
 		job_fail(job, &err);
 	else if (job->sandbox.is_prestarted)
-		job_stage_begin(job, false);
+		job_event(job, JOB_EV_PROGRAM, NULL);
 	else
 		job_artefact_look(job);
 }
@@ -307,101 +329,247 @@ void job_take_sandbox(struct job *job, struct ready_sandbox *s)
 
 void job_enter(struct job *job, enum job_state state)
 {
-	static const char *const observed[] = {
-		[JOB_FILES] = "files", [JOB_COMPILE] = "compile", [JOB_RUN] = "run", [JOB_OVER] = NULL,
+	/* steps of one stage are one measure */
+	static const char *const observed[JOB_STATES] = {
+		[JOB_FILES] = "files",     [JOB_COMPILE_LIMIT] = "compile", [JOB_COMPILE_START] = "compile",
+		[JOB_COMPILE] = "compile", [JOB_RUN_LIMIT] = "run",         [JOB_RUN_START] = "run",
+		[JOB_RUN] = "run",
 	};
 	uint64_t now = clock_now_ns();
+	bool is_step = observed[job->state] && observed[state] && strcmp(observed[job->state], observed[state]) == 0;
 
-	if (observed[job->state] && state != job->state)
+	if (observed[job->state] && !is_step)
 		observe(job, observed[job->state], now - job->state_ns);
 	job->state = state;
-	job->state_ns = now;
+	if (!is_step)
+		job->state_ns = now;
 }
 
-static void after_compile(struct job *job)
-{
-	const struct agent_signal all = { .proc = 0, .signo = SIGKILL };
+/* Why it is stopped: what JOB_EV_STOP brings. */
+struct stop {
+	enum verdict_stop why;
+	const char *reason;
+};
 
-	/* what the compiler left running is not part of the run */
-	(void)job_ask(job, AGENT_SIGNAL, agent_link_seq(job->sandbox.link), &all);
-	(void)agent_link_send(job->sandbox.link, AGENT_ACK, job->process.seq, NULL, NULL);
-	if (!job->artefact_key[0]) {
-		job_stage_begin(job, false);
-		return;
+static void note_stop(struct job *job, const struct stop *stop, bool was_running)
+{
+	job->stop = stop->why;
+	if (stop->reason)
+		(void)snprintf(job->stop_reason, sizeof(job->stop_reason), "%s", stop->reason);
+	if (was_running) {
+		job->process.end_ns = clock_now_ns();
+		job->process.facts.stop = stop->why;
 	}
-	job_enter(job, JOB_KEEP);
+}
+
+/* ---- what the table does ---- */
+
+/* from: the state in which the event came. */
+typedef void job_action(struct job *job, enum job_state from, const void *arg);
+
+static void act_take(struct job *job, enum job_state from, const void *arg)
+{
+	(void)from;
+	take_ready(job, arg);
+}
+
+static void act_files(struct job *job, enum job_state from, const void *arg)
+{
+	(void)from;
+	(void)arg;
+	job_files_begin(job);
+}
+
+static void act_compile(struct job *job, enum job_state from, const void *arg)
+{
+	(void)from;
+	(void)arg;
+	job_stage_begin(job, true);
+}
+
+static void act_run(struct job *job, enum job_state from, const void *arg)
+{
+	(void)from;
+	(void)arg;
+	job_stage_begin(job, false);
+}
+
+static void act_start(struct job *job, enum job_state from, const void *arg)
+{
+	(void)from;
+	(void)arg;
+	job_stage_start(job);
+}
+
+static void act_hand(struct job *job, enum job_state from, const void *arg)
+{
+	(void)from;
+	(void)arg;
+	job_stage_hand_over(job);
+}
+
+static void act_started(struct job *job, enum job_state from, const void *arg)
+{
+	(void)from;
+	job_stage_started(job, (struct agent_event *)arg); /* whose descriptors are taken */
+}
+
+static void act_exited(struct job *job, enum job_state from, const void *arg)
+{
+	(void)from;
+	job_stage_exited(job, arg);
+}
+
+static void act_refused(struct job *job, enum job_state from, const void *arg)
+{
+	(void)from;
+	job_stage_refused(job, arg);
+}
+
+static void act_gone(struct job *job, enum job_state from, const void *arg)
+{
+	(void)from;
+	job_stage_gone(job, arg);
+}
+
+static void act_keep(struct job *job, enum job_state from, const void *arg)
+{
+	(void)from;
+	(void)arg;
 	job_silence(job);
 	job_artefact_keep(job);
 }
 
-void job_next(struct job *job)
+static void act_outputs(struct job *job, enum job_state from, const void *arg)
 {
-	switch (job->state) {
-	case JOB_FILES:
-		job_stage_begin(job, job->def->compile.argv && !job->result.compile.is_cached);
-		break;
-	case JOB_COMPILE:
-		if (job->process.facts.wait_status == 0 && job->process.facts.stop == STOP_NONE) {
-			job_stage_judge(job);
-			after_compile(job);
-		} else {
-			job_finish(job);
-		}
-		break;
-	case JOB_KEEP:
-		job_stage_begin(job, false);
-		break;
-	case JOB_RUN:
-		if (job->spec->outputs && job->spec->outputs[0] && job->process.facts.stop == STOP_NONE &&
-		    !(WIFSIGNALED(job->process.facts.wait_status) &&
-		      WTERMSIG(job->process.facts.wait_status) == SIGKILL)) {
-			job_enter(job, JOB_OUTPUTS);
-			job_silence(job);
-			job_outputs_begin(job);
-			break;
-		}
-		job_finish(job);
-		break;
-	case JOB_OUTPUTS:
-		job_finish(job);
-		break;
-	case JOB_SANDBOX:
-	case JOB_FACTS:
-	case JOB_OVER:
-		break;
-	}
+	(void)from;
+	(void)arg;
+	job_silence(job);
+	job_outputs_begin(job);
 }
+
+static void on_facts(const struct error *e, const struct monitor_facts *f, void *arg);
+
+static void act_finish(struct job *job, enum job_state from, const void *arg)
+{
+	(void)from;
+	(void)arg;
+	file_calls_done(&job->files);
+	if (monitor_finish_sandbox(job->engine->o.monitor, job->sandbox.id, on_facts, job) < 0) {
+		/* too much waits there: the next turn is soon enough */
+		job_deadline(job, clock_deadline_ns(ASK_AGAIN_MS * NS_PER_MS));
+		return;
+	}
+	job->n_pending++;
+	job_event(job, JOB_EV_SENT, NULL);
+}
+
+static void act_early(struct job *job, enum job_state from, const void *arg)
+{
+	job->is_early = true;
+	job->early = *(const struct verdict *)arg;
+	act_finish(job, from, NULL);
+}
+
+static void act_kill(struct job *job, enum job_state from, const void *arg)
+{
+	note_stop(job, arg, job_state_runs(from) && !job->process.has_ended);
+	(void)monitor_kill_sandbox(job->engine->o.monitor, job->sandbox.id); /* FINISH ends it as well */
+	act_finish(job, from, NULL);
+}
+
+static void act_cut(struct job *job, enum job_state from, const void *arg)
+{
+	(void)arg;
+	job->result.is_outputs_cut = true;
+	act_finish(job, from, NULL);
+}
+
+static void act_leave(struct job *job, enum job_state from, const void *arg)
+{
+	(void)from;
+	note_stop(job, arg, false);
+	if (job->wait)
+		pool_forget(job->wait);
+	job->wait = NULL;
+	job_deadline(job, 0); /* over() comes at the next turn of the loop, never from inside a call */
+}
+
+static void act_silent(struct job *job, enum job_state from, const void *arg)
+{
+	struct error e = ERROR_INIT;
+
+	(void)from;
+	(void)arg;
+	(void)error_set(&e, ETIMEDOUT, "the sandbox does not answer");
+	job_fail(job, &e);
+}
+
+static void act_clock(struct job *job, enum job_state from, const void *arg)
+{
+	(void)from;
+	(void)arg;
+	job_stage_deadline(job);
+}
+
+static void act_await(struct job *job, enum job_state from, const void *arg)
+{
+	(void)from;
+	(void)arg;
+	job_deadline(job, clock_deadline_ns(FACTS_S * NS_PER_S));
+}
+
+static void act_over(struct job *job, enum job_state from, const void *arg)
+{
+	(void)from;
+	(void)arg;
+	job_judge(job);
+	observe(job, "total", clock_now_ns() - job->begun_ns);
+	job->over(job, &job->result, job->arg);
+	let_go(job);
+}
+
+static job_action *const actions[JOB_ACTS] = {
+	[JOB_ACT_TAKE] = act_take,       [JOB_ACT_FILES] = act_files,   [JOB_ACT_COMPILE] = act_compile,
+	[JOB_ACT_RUN] = act_run,         [JOB_ACT_START] = act_start,   [JOB_ACT_HAND] = act_hand,
+	[JOB_ACT_STARTED] = act_started, [JOB_ACT_EXITED] = act_exited, [JOB_ACT_REFUSED] = act_refused,
+	[JOB_ACT_GONE] = act_gone,       [JOB_ACT_KEEP] = act_keep,     [JOB_ACT_OUTPUTS] = act_outputs,
+	[JOB_ACT_FINISH] = act_finish,   [JOB_ACT_EARLY] = act_early,   [JOB_ACT_KILL] = act_kill,
+	[JOB_ACT_CUT] = act_cut,         [JOB_ACT_LEAVE] = act_leave,   [JOB_ACT_SILENT] = act_silent,
+	[JOB_ACT_CLOCK] = act_clock,     [JOB_ACT_AWAIT] = act_await,   [JOB_ACT_OVER] = act_over,
+};
+
+void job_event(struct job *job, enum job_event event, const void *arg)
+{
+	const enum job_state from = job->state;
+	const struct job_cell cell = job_life(from, event);
+	struct error e = ERROR_INIT;
+
+	if (cell.act == JOB_ACT_IGNORE)
+		return;
+	if (cell.act == JOB_ACT_ODD) {
+		(void)error_set(&e, EPROTO, "%s came out of turn, at '%s'", job_event_word(event),
+				job_state_word(from));
+		job_fail(job, &e);
+		return;
+	}
+	if (cell.next != from)
+		job_enter(job, cell.next);
+	actions[cell.act](job, from, arg);
+}
+
+/* ---- what others say ---- */
 
 void job_stop(struct job *job, enum verdict_stop why, const char *reason)
 {
-	if (job->state >= JOB_FACTS)
-		return;
-	if (job->state == JOB_OUTPUTS) { /* the program has ended; only its files are cut short */
-		job->result.is_outputs_cut = true;
-		job_finish(job);
-		return;
-	}
-	job->stop = why;
-	if (reason)
-		(void)snprintf(job->stop_reason, sizeof(job->stop_reason), "%s", reason);
-	if (job->process.phase == PROCESS_RUNNING) {
-		job->process.end_ns = clock_now_ns();
-		job->process.facts.stop = why;
-	}
-	if (job->state == JOB_SANDBOX) {
-		if (job->wait)
-			pool_forget(job->wait);
-		job->wait = NULL;
-		job_over_soon(job);
-		return;
-	}
-	(void)monitor_kill_sandbox(job->engine->o.monitor, job->sandbox.id); /* FINISH ends it as well */
-	job_finish(job);
+	const struct stop stop = { why, reason };
+
+	job_event(job, JOB_EV_STOP, &stop);
 }
 
 void job_fail(struct job *job, const struct error *e)
 {
-	if (job->state >= JOB_FACTS)
+	if (job_ignores(job, JOB_EV_STOP))
 		return;
 	job->internal = *e;
 	if (job->state != JOB_OUTPUTS)
@@ -413,12 +581,10 @@ void job_fail(struct job *job, const struct error *e)
 
 void job_end_early(struct job *job, enum verdict_status status, const char *reason)
 {
-	if (job->state >= JOB_FACTS)
-		return;
-	job->is_early = true;
-	job->early = (struct verdict){ .status = status, .exit_code = -1 };
-	(void)snprintf(job->early.reason, sizeof(job->early.reason), "%s", reason);
-	job_finish(job);
+	struct verdict v = { .status = status, .exit_code = -1 };
+
+	(void)snprintf(v.reason, sizeof(v.reason), "%s", reason);
+	job_event(job, JOB_EV_EARLY, &v);
 }
 
 int job_ask(struct job *job, uint32_t type, uint32_t seq, const void *message)
@@ -430,82 +596,7 @@ int job_ask(struct job *job, uint32_t type, uint32_t seq, const void *message)
 	return r;
 }
 
-/* ---- the end ---- */
-
-static void add_exit(struct job *job)
-{
-	const struct job_result *r = &job->result;
-	const struct stage_result *s = r->run.has_run ? &r->run : &r->compile;
-	const uint64_t wall_us = s->wall_ns / NS_PER_US;
-	json_t *o = json_pack("{s:s, s:s, s:o, s:o, s:b, s:b, s:f}", "status", verdict_name(r->verdict.status), "reason",
-			      r->verdict.reason, "exit_code",
-			      r->verdict.exit_code < 0 ? json_null() : json_integer(r->verdict.exit_code), "signal",
-			      r->verdict.signal ? json_integer(r->verdict.signal) : json_null(), "stdout_truncated",
-			      (int)s->is_cut[0], "stderr_truncated", (int)s->is_cut[1], "wall_ms",
-			      (double)wall_us / 1000);
-	char *text = o ? json_dumps(o, JOB_RESULT_DUMP) : NULL;
-
-	/* without memory a plain one: there is an end in any case */
-	(void)journal_add(job->journal, JOURNAL_EXIT, text ? text : "{\"status\":\"internal_error\"}", NULL);
-	free(text);
-	json_decref(o);
-}
-
-/* What it is as a whole. */
-static void judge(struct job *job)
-{
-	struct verdict *v = &job->result.verdict;
-
-	job_stage_judge(job);
-	if (job->is_early && !(job->has_facts && job->facts.oom_kills && job->facts.oom_kills != CGROUP_UNKNOWN)) {
-		*v = job->early;
-	} else if (job->is_early || job->process.phase == PROCESS_NONE ||
-		   (job->process.is_compile && job->result.compile.verdict.status == VERDICT_OK)) {
-		/* no process was at work: what stopped us says it all */
-		struct verdict_facts f = { .stop = job->stop,
-					   .memory_limit_bytes = job->memory_bytes,
-					   .oom_kills = job->has_facts ? job->facts.oom_kills : 0 };
-
-		verdict_decide(&f, v);
-	} else if (job->process.is_compile) {
-		*v = job->result.compile.verdict;
-		if (v->status != VERDICT_INTERNAL_ERROR && v->status != VERDICT_CANCELLED) {
-			v->status = VERDICT_COMPILE_ERROR;
-			(void)snprintf(v->reason, sizeof(v->reason), "compile: %.180s",
-				       job->result.compile.verdict.reason);
-		}
-	} else {
-		*v = job->result.run.verdict;
-	}
-	if (job->stop_reason[0] && (v->status == VERDICT_CANCELLED || v->status == VERDICT_INTERNAL_ERROR))
-		memcpy(v->reason, job->stop_reason, sizeof(v->reason));
-}
-
-static void be_over(struct job *job)
-{
-	uint64_t now = clock_now_ns();
-
-	if (job->state >= JOB_OVER)
-		return;
-	if (job->sandbox.id[0])
-		job_stdio_drain(job);
-	judge(job);
-	job->state = JOB_OVER;
-	(void)uv_timer_stop(&job->timer);
-	job->result.finished_ms = time_now_ms();
-	add_exit(job);
-	observe(job, "total", now - job->begun_ns);
-	job->over(job, &job->result, job->arg);
-	let_go(job);
-}
-
-void job_over_soon(struct job *job)
-{
-	job->state = JOB_FACTS;
-	job->has_facts = false;
-	job->is_finishing = true;
-	job_deadline(job, 0);
-}
+/* ---- facts, and time ---- */
 
 static void on_facts(const struct error *e, const struct monitor_facts *f, void *arg)
 {
@@ -522,56 +613,17 @@ static void on_facts(const struct error *e, const struct monitor_facts *f, void 
 		job->has_facts = true;
 		job->facts = *f;
 	}
-	be_over(job);
-}
-
-void job_finish(struct job *job)
-{
-	int r;
-
-	if (job->state < JOB_FACTS)
-		job_enter(job, JOB_FACTS);
-	if (job->is_finishing)
-		return;
-	file_calls_done(&job->files);
-	r = monitor_finish_sandbox(job->engine->o.monitor, job->sandbox.id, on_facts, job);
-	if (r < 0) { /* too much waits there: the next turn is soon enough */
-		job_deadline(job, clock_deadline_ns(ASK_AGAIN_MS * NS_PER_MS));
-		return;
-	}
-	job->n_pending++;
-	job->is_finishing = true;
-	job_deadline(job, clock_deadline_ns(FACTS_S * NS_PER_S));
+	job_event(job, JOB_EV_FACTS, NULL);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
 	struct job *job = timer->data;
-	struct error e = ERROR_INIT;
 
-	if (clock_now_ns() < job->deadline_ns) { /* the loop's clock is coarser than ours */
+	if (clock_now_ns() < job->deadline_ns) /* the loop's clock is coarser than ours */
 		job_deadline(job, job->deadline_ns);
-		return;
-	}
-	switch (job->state) {
-	case JOB_FACTS:
-		if (job->is_finishing)
-			be_over(job);
-		else
-			job_finish(job);
-		return;
-	case JOB_COMPILE:
-	case JOB_RUN:
-		if (job->process.phase == PROCESS_RUNNING) {
-			job_stage_deadline(job);
-			return;
-		}
-		break;
-	default:
-		break;
-	}
-	(void)error_set(&e, ETIMEDOUT, "the sandbox does not answer");
-	job_fail(job, &e);
+	else
+		job_event(job, JOB_EV_TIME, NULL);
 }
 
 /* ---- what the agent says ---- */
@@ -580,9 +632,9 @@ static void on_event(struct agent_event *e, void *arg)
 {
 	struct job *job = arg;
 	struct error err = ERROR_INIT;
-	bool is_process = job->process.phase != PROCESS_NONE && e->header.seq == job->process.seq;
+	bool is_process = job->process.limits && e->header.seq == job->process.seq;
 
-	if (job->state >= JOB_FACTS)
+	if (job->state >= JOB_ENDING)
 		return; /* it is on its way out, whatever it says */
 	if (job->attach_seq) {
 		if (e->header.type == AGENT_READY && e->header.seq == job->attach_seq)
@@ -598,8 +650,9 @@ static void on_event(struct agent_event *e, void *arg)
 		job->n_owed--;
 		return;
 	case AGENT_REFUSED:
-		if (is_process && job->process.phase == PROCESS_ASKED) {
-			job_stage_event(job, e);
+		if (is_process && !job_ignores(job, JOB_EV_REFUSED) &&
+		    job_life(job->state, JOB_EV_REFUSED).act != JOB_ACT_ODD) {
+			job_event(job, JOB_EV_REFUSED, e);
 			return;
 		}
 		if (!job->n_owed) /* such as a signal to a process that has just ended */
@@ -610,12 +663,12 @@ static void on_event(struct agent_event *e, void *arg)
 	case AGENT_EXITED:
 		if (!is_process)
 			break;
-		job_stage_event(job, e);
+		job_event(job, e->header.type == AGENT_STARTED ? JOB_EV_STARTED : JOB_EV_EXITED, e);
 		return;
 	default:
 		break;
 	}
-	(void)error_set(&err, EPROTO, "the agent sent a message %u that nobody asked for", e->header.type);
+	(void)error_set(&err, EPROTO, "the agent sent a message %u that was not asked for", e->header.type);
 	job_fail(job, &err);
 }
 
@@ -623,12 +676,10 @@ static void on_gone(const struct error *e, void *arg)
 {
 	struct job *job = arg;
 
-	if (job->state >= JOB_FACTS)
-		return;
 	if (e)
 		job_fail(job, e);
 	else
-		job_finish(job); /* pid 1 is dead: the facts say of what */
+		job_event(job, JOB_EV_ENDED, NULL); /* pid 1 is dead: the facts say of what */
 }
 
 const struct agent_handlers job_agent_handlers = { on_event, on_gone };

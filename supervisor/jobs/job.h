@@ -2,7 +2,9 @@
  * Inside of the engine: one job, between the files that make it up. Others include engine.h.
  *
  *   engine.c         all jobs of a front; what others may ask of one
- *   job.c            life: sandbox, next step, stop, facts, over
+ *   job_life.c       states and events, as a table
+ *   job.c            what the table does: sandbox, stop, facts, over
+ *   job_end.c        the verdict of the whole
  *   job_files.c      source files and kept artefacts on their way in
  *   job_stage.c      compile and run: START, clocks, limits, EXITED
  *   job_stdio.c      output into the journal, standard input
@@ -10,16 +12,9 @@
  *   job_outputs.c    files handed back with the result
  *   job_tag.c        what a new front has to know, and going on with it
  *
- *   state      what is awaited                      then
- *   ------------------------------------------------------------------------------------------------
- *   SANDBOX    a sandbox of the pool                FILES (PRESTARTED: RUN)
- *   FILES      FILE_DONE of each file               COMPILE, or RUN when there is nothing to compile
- *   COMPILE    EXITED                               KEEP; FACTS when it failed
- *   KEEP       the artefact read back               RUN
- *   RUN        EXITED                               OUTPUTS
- *   OUTPUTS    files read back                      FACTS
- *   FACTS      the monitor's facts                  over
- *   any        a stop (job_stop)                    FACTS
+ * What it awaits, what may come, and what is done then: the table in job_life.h.
+ *
+ * Runs in: front, on the loop.
  */
 #pragma once
 
@@ -33,11 +28,13 @@
 #include "runtime/verdict.h"
 #include "supervisor/jobs/engine.h"
 #include "supervisor/jobs/file_call.h"
-#include "supervisor/jobs/journal.h"
-#include "supervisor/jobs/pool.h"
+#include "supervisor/jobs/job_life.h"
 #include "supervisor/jobs/result.h"
-#include "supervisor/jobs/spec.h"
+#include "supervisor/journal/journal.h"
+#include "supervisor/pool/pool.h"
+#include "supervisor/spec/spec.h"
 
+struct job_found;
 struct agent_event;
 struct agent_exited;
 struct agent_link;
@@ -46,44 +43,40 @@ struct artefacts;
 struct fd_watch;
 
 enum {
-	JOB_SILENCE_S = 30,         /* an agent that owes an answer */
+	JOB_VERSION_BYTES = 64, /* of a language, in a tag */
+	JOB_SILENCE_S = 30,     /* an agent that owes an answer */
 	JOB_FILES_AT_ONCE = 8,
-	JOB_INPUT_MAX = 1 << 20,    /* of an interactive job, waiting */
+	JOB_INPUT_MAX = 1 << 20, /* of an interactive job, waiting */
 	JOB_OUTPUT_FILES_MAX = 256,
 	JOB_WALK_DEPTH = 32,
 	JOB_WALK_RECORDS = 20000,
 	JOB_WALK_BYTES = 8 << 20,
-	JOB_BACKSTOP_S = 10,        /* the monitor's wall clock is that much later than ours */
+	JOB_BACKSTOP_S = 10, /* the monitor's wall clock is that much later than ours */
 	JOB_ARTEFACT_KEY_BYTES = 65,
 };
 
-enum job_state { JOB_SANDBOX, JOB_FILES, JOB_COMPILE, JOB_KEEP, JOB_RUN, JOB_OUTPUTS, JOB_FACTS, JOB_OVER };
-
-/* The process at work. */
-enum process_phase {
-	PROCESS_NONE,
-	PROCESS_LIMITING, /* STAGE asked; START follows its DONE */
-	PROCESS_ASKED,    /* START sent */
-	PROCESS_RUNNING,
-	PROCESS_ENDED,
-};
-
+/* The process at work. Its limits are there once there is one. */
 struct job_process {
-	enum process_phase phase;
-	bool is_compile;
+	bool is_compile, has_ended;
 	uint32_t seq;
 	uint64_t asked_ns, start_ns, end_ns;
 	const struct job_limits *limits;
 	struct verdict_facts facts;
-	struct stage_result *result; /* of the job's */
+	bool is_measured; /* what follows was taken when it ended, before anything else was done in the sandbox */
+	struct monitor_facts measured;
+	uint64_t max_rss_bytes, agent_ns;    /* as the agent said at its end, like tasks_made; 0: it did not */
+	uint64_t own_user_ns, own_system_ns; /* the same, of the process without its children */
+	uint32_t tasks_made;
+	struct stage_result *result;  /* of the job's */
 	struct fd_watch *in, *out[2]; /* stdout, stderr; a terminal is out[0], in its duplicate */
-	bool is_input_over;          /* nothing more will be written */
-	bool keeps_stdin;            /* the agent has a copy of the write end: CLOSE_STDIN */
+	bool is_input_over;           /* nothing more will be written */
+	bool keeps_stdin;             /* the agent has a copy of the write end: CLOSE_STDIN */
 };
 
 struct job { /* NOLINT(clang-analyzer-optin.performance.Padding): in the order in which it is told */
 	struct job *next, **prev; /* the engine's */
 	struct engine *engine;
+	enum queue_space space;
 	char id[65];
 	char *owner;
 	unsigned attempt;
@@ -97,8 +90,8 @@ struct job { /* NOLINT(clang-analyzer-optin.performance.Padding): in the order i
 	struct journal *journal;
 	int journal_fds[3]; /* the journal's own numbers; -1: it has the sandbox's files */
 	struct pool_wait *wait;
-	struct ready_sandbox sandbox; /* id "" : none */
-	uint64_t memory_bytes;        /* limits the sandbox has now */
+	struct ready_sandbox sandbox;      /* id "" : none */
+	uint64_t memory_bytes, disk_bytes; /* limits the sandbox has now */
 	uint32_t processes, cpus_milli;
 	struct file_calls files;
 	struct job_process process;
@@ -106,34 +99,36 @@ struct job { /* NOLINT(clang-analyzer-optin.performance.Padding): in the order i
 
 	size_t file_next, file_left; /* FILES: to be asked for; answers awaited */
 	size_t artefact_next;
-	struct artefact *artefact; /* what came out of the cache, or is being read back; owned */
+	struct artefact *artefact;                 /* what came out of the cache, or is being read back; owned */
 	char artefact_key[JOB_ARTEFACT_KEY_BYTES]; /* "": not for the cache */
 
-	struct buf handover;  /* prestart: message, what is left of it */
-	size_t input_at;      /* of spec->input */
+	struct buf handover; /* prestart: message, what is left of it */
+	size_t input_at;     /* of spec->input */
 	struct buf live_input;
 
 	unsigned n_owed; /* answers of the agent to SIGNAL, RESIZE, CLOSE_STDIN */
 	bool is_early;   /* it did not come to a process: */
 	struct verdict early;
-	enum verdict_stop stop;  /* the first cause */
-	char stop_reason[200];   /* "": the verdict's own words */
-	struct error internal;   /* what was wrong, for internal_error */
+	enum verdict_stop stop; /* the first cause */
+	char stop_reason[200];  /* "": the verdict's own words */
+	struct error internal;  /* what was wrong, for internal_error */
+	enum job_trouble trouble;
 	bool has_facts;
 	struct monitor_facts facts;
 
-	uint64_t outputs_left; /* bytes */
-	char **output_paths;   /* found */
-	size_t n_output_paths, output_next;
+	uint64_t outputs_left;   /* bytes */
+	struct job_found *found; /* job_outputs.c */
+	size_t n_found, found_next;
 
 	struct job_result result;
 	uint64_t begun_ns, state_ns; /* of the job; of the state */
 	uint64_t deadline_ns;
 	uv_timer_t timer, settle; /* deadline of what is awaited; bytes held back by the journal */
 	unsigned n_pending;       /* questions to the monitor whose answers hold us */
+	unsigned n_stages;        /* of these, STAGE: only the last one is the present process's */
 	unsigned n_open_handles;
-	bool is_finishing;   /* FINISH was sent */
-	bool is_adopted;     /* an earlier front began it */
+	bool is_adopted;                 /* an earlier front began it */
+	char version[JOB_VERSION_BYTES]; /* and knew this of its language */
 	uint32_t attach_seq; /* ATTACH was sent: what comes before its answer was meant for that front; 0: over */
 	bool is_input_ended; /* of an interactive job */
 	bool is_fed;         /* all input that is ours to write was written */
@@ -153,11 +148,19 @@ struct job *engine_find_sandbox(struct engine *e, const char *sandbox);
 /* ---- job.c ---- */
 
 struct job *job_new(struct engine *e, const struct job_order *order, struct error *err);
-/* The sandbox is there: s is taken. */
-void job_take_sandbox(struct job *job, struct ready_sandbox *s);
 void job_enter(struct job *job, enum job_state state);
-/* Whatever the state awaits has come: go on. */
-void job_next(struct job *job);
+/* That has come. arg: what the action of the event wants (job.c); most want nothing. */
+void job_event(struct job *job, enum job_event event, const void *arg);
+/* Would it be ignored? For who brings something that must then be given back. */
+static inline bool job_ignores(const struct job *job, enum job_event event)
+{
+	return job_life(job->state, event).act == JOB_ACT_IGNORE;
+}
+/* Does a process run now? */
+static inline bool job_runs(const struct job *job)
+{
+	return job_state_runs(job->state) && !job->process.has_ended;
+}
 /* End it. The first cause stays; after the process has ended by itself only what comes after it is cut short. */
 void job_stop(struct job *job, enum verdict_stop why, const char *reason);
 void job_fail(struct job *job, const struct error *e); /* internal_error */
@@ -165,17 +168,19 @@ void job_fail(struct job *job, const struct error *e); /* internal_error */
 void job_end_early(struct job *job, enum verdict_status status, const char *reason);
 /* SIGNAL, RESIZE, CLOSE_STDIN: their answers only matter by being owed. */
 int job_ask(struct job *job, uint32_t type, uint32_t seq, const void *message);
-void job_deadline(struct job *job, uint64_t at_ns);    /* CLOCK_MONOTONIC; CLOCK_NEVER: none */
-void job_silence(struct job *job);                     /* an answer is owed from now on */
-void job_finish(struct job *job);                      /* ask for the facts */
+void job_deadline(struct job *job, uint64_t at_ns); /* CLOCK_MONOTONIC; CLOCK_NEVER: none */
+void job_silence(struct job *job);                  /* an answer is owed from now on */
 void job_status(struct job *job, const char *json);
 /* Without over(): it was never handed out. */
 void job_discard(struct job *job);
 /* After the end, for who counted n_pending down. */
 void job_free_if_alone(struct job *job);
-/* over() at the next turn of the loop. */
-void job_over_soon(struct job *job);
 extern const struct agent_handlers job_agent_handlers;
+
+/* ---- job_end.c ---- */
+
+/* Take what output is left, decide, and say it in the journal. */
+void job_judge(struct job *job);
 
 /* ---- job_files.c ---- */
 
@@ -185,8 +190,13 @@ void job_files_begin(struct job *job);
 
 bool job_may_prestart(const struct job *job);
 void job_stage_result(struct job *job, struct stage_result *ret); /* nothing known yet */
-void job_stage_begin(struct job *job, bool is_compile);
-void job_stage_event(struct job *job, struct agent_event *e);
+void job_stage_begin(struct job *job, bool is_compile);           /* its limits */
+void job_stage_start(struct job *job);
+void job_stage_hand_over(struct job *job);
+void job_stage_started(struct job *job, struct agent_event *e);
+void job_stage_exited(struct job *job, const struct agent_event *e);
+void job_stage_refused(struct job *job, const struct agent_event *e);
+void job_stage_gone(struct job *job, const struct agent_event *e);
 void job_stage_deadline(struct job *job);
 /* The facts have come, or never will: fill in the result of the process and decide. */
 void job_stage_judge(struct job *job);
@@ -198,7 +208,7 @@ void job_stage_clock(struct job *job); /* the deadline of a running process */
 int job_stdio_open(struct job *job, int fds[3], struct error *err);
 void job_stdio_drain(struct job *job); /* take what is there */
 void job_stdio_close(struct job *job);
-void job_input_push(struct job *job);  /* write what there is */
+void job_input_push(struct job *job); /* write what there is */
 void job_input_close(struct job *job);
 
 /* ---- job_artefact.c ---- */

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "images/digest.h"
-#include "images/runtime_def.h"
+#include "images/languages/runtime_def.h"
 #include "runtime/agent/agent.h"
 #include "supervisor/jobs/artefacts.h"
 #include "supervisor/jobs/job.h"
@@ -45,9 +45,10 @@ static void add_limits(struct digest_hasher *h, const struct job_limits *l)
 {
 	char text[256];
 	int n = snprintf(text, sizeof(text),
-			 "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %" PRIu32 " %" PRIu32,
+			 "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %" PRIu32 " %" PRIu32
+			 " %" PRIu64 " %" PRIu64,
 			 l->cpu_ns, l->wall_ns, l->memory_bytes, l->output_bytes, l->disk_bytes, l->processes,
-			 l->open_files, l->cpus_milli);
+			 l->open_files, l->cpus_milli, l->stack_bytes, l->file_bytes);
 
 	add_text(h, text, (size_t)n);
 }
@@ -55,13 +56,14 @@ static void add_limits(struct digest_hasher *h, const struct job_limits *l)
 static int make_key(struct job *job, char *const *argv, char *const *env)
 {
 	struct digest_hasher *h = digest_hasher_new();
+	const char *own = job->sandbox.compile_policy_digest, *policy = own[0] ? own : job->sandbox.policy_digest;
 	struct digest d = { "" };
 
 	if (!h)
 		return -ENOMEM;
 	add_text(h, job->owner, strlen(job->owner));
 	add_text(h, job->sandbox.manifest, strlen(job->sandbox.manifest));
-	add_text(h, job->sandbox.policy_digest, strlen(job->sandbox.policy_digest)); /* it decides what a compiler may do */
+	add_text(h, policy, strlen(policy)); /* it decides what a compiler may do */
 	add_list(h, argv);
 	add_list(h, env);
 	add_limits(h, &job->spec->compile_limits);
@@ -87,7 +89,7 @@ static void on_found(struct artefact *a, void *arg)
 	struct job *job = arg;
 
 	job->n_pending--;
-	if (job->state != JOB_FILES) { /* stopped meanwhile */
+	if (job_ignores(job, JOB_EV_FOUND)) { /* stopped meanwhile */
 		artefact_unref(a);
 		job_free_if_alone(job);
 		return;
@@ -100,7 +102,7 @@ static void on_found(struct artefact *a, void *arg)
 		job->result.compile.memory_peak_bytes = job->result.compile.processes_peak =
 			job->result.compile.disk_bytes = UINT64_MAX;
 	}
-	job_files_begin(job);
+	job_event(job, JOB_EV_FOUND, NULL);
 }
 
 void job_artefact_look(struct job *job)
@@ -118,7 +120,7 @@ void job_artefact_look(struct job *job)
 		job_list_free(env);
 	}
 	if (r < 0) { /* nothing to look for; what is wrong with argv is said when it is compiled */
-		job_files_begin(job);
+		job_event(job, JOB_EV_FOUND, NULL);
 		return;
 	}
 	job->n_pending++;
@@ -131,10 +133,10 @@ void job_artefact_look(struct job *job)
 static void end(struct job *job, bool is_good)
 {
 	if (is_good && job->artefact->n_files > 0)
-		artefacts_put(job->engine->artefacts, job->artefact_key, job->artefact);
+		artefacts_put(job->engine->artefacts, job->artefact_key, job->artefact, job_owner(job));
 	artefact_unref(job->artefact);
 	job->artefact = NULL;
-	job_next(job);
+	job_event(job, JOB_EV_PROGRAM, NULL);
 }
 
 static void read_next(struct job *job);
@@ -143,7 +145,7 @@ static void read_next(struct job *job);
 static void on_content(const struct error *e, struct file_answer *a, void *arg)
 {
 	struct job *job = arg;
-	struct artefact_file *f;
+	size_t size = a->content->size;
 
 	if (e) {
 		job_fail(job, e);
@@ -153,10 +155,7 @@ static void on_content(const struct error *e, struct file_answer *a, void *arg)
 		end(job, false);
 		return;
 	}
-	f = &job->artefact->files[job->artefact_next++];
-	f->size = a->content->size;
-	f->data = f->size ? buf_take(a->content) : NULL;
-	job->artefact->bytes += f->size;
+	artefact_set(job->artefact, job->artefact_next++, size ? buf_take(a->content) : NULL, size);
 	read_next(job);
 }
 
@@ -231,7 +230,7 @@ void job_artefact_keep(struct job *job)
 	job->artefact_next = 0;
 	job->artefact = artefact_new();
 	if (!job->artefact)
-		job_next(job);
+		job_event(job, JOB_EV_PROGRAM, NULL);
 	else if (file_read(&job->files, OUT_PATH, ARTEFACT_BYTES_MAX, on_file, job, &err) < 0)
 		job_fail(job, &err);
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "images/languages/runtime_def.h"
 #include "supervisor/jobs/artefacts.h"
 #include "supervisor/jobs/job.h"
 
@@ -75,7 +76,9 @@ static void ask_more(struct job *job)
 		return;
 	}
 	if (job->file_left == 0)
-		job_next(job);
+		job_event(job,
+			  job->def->compile.argv && !job->result.compile.is_cached ? JOB_EV_SOURCE : JOB_EV_PROGRAM,
+			  NULL);
 	else
 		job_silence(job);
 }

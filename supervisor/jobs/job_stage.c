@@ -4,28 +4,34 @@
  * STAGE goes to the monitor just before START to the agent. When it only sets clocks and counters, START follows at once:
  * both happen side by side, and what the program used before the monitor looked is not counted, some ten microseconds.
  * When it changes a limit, START waits for DONE. A waiting interpreter always does: it is handed its program then.
+ *
+ * Figures are those of the one process: when something is done in the sandbox after its end (what it made is read back,
+ * the next stage begins), the monitor is asked before that what was used by now.
  */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 
-#include "images/runtime_def.h"
+#include "images/languages/runtime_def.h"
 #include "runtime/agent/agent.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/text.h"
 #include "runtime/cgroup/cgroup.h"
-#include "supervisor/jobs/agent_link.h"
 #include "supervisor/jobs/job.h"
-#include "supervisor/jobs/prestart.h"
+#include "supervisor/pool/agent_link.h"
+#include "supervisor/pool/prestart.h"
+#include "supervisor/settings.h"
 
-enum { OPEN_FILES_DEFAULT = 256 };
+enum {
+	AGENT_CPU_MAX_MS = 10,       /* more than pid 1 needs for a start and an end on a slow machine */
+	MEMORY_NEAR_BYTES = 1 << 20, /* the kernel charges in batches */
+};
 
 bool job_may_prestart(const struct job *job)
 {
-	uint64_t open_files = job->def->run.limits.open_files;
-
-	return prestart_fits(job->spec, job->def, open_files ? (unsigned)open_files : OPEN_FILES_DEFAULT);
+	return prestart_fits(job->spec, job->def, job->engine->o.settings->memory_bytes);
 }
 
 /* The agent's clock reading is more exact than ours, but only believed between what we saw ourselves. */
@@ -46,8 +52,7 @@ void job_stage_clock(struct job *job)
 void job_stage_deadline(struct job *job)
 {
 	/* what it has said by now counts, when the loop was late */
-	if (agent_link_drain(job->sandbox.link) && job->process.phase == PROCESS_RUNNING && job->state < JOB_FACTS &&
-	    clock_now_ns() >= job->deadline_ns)
+	if (agent_link_drain(job->sandbox.link) && job_runs(job) && clock_now_ns() >= job->deadline_ns)
 		job_stop(job, STOP_WALL, NULL);
 }
 
@@ -58,7 +63,6 @@ static void running(struct job *job, int fds[3])
 	struct job_process *p = &job->process;
 	struct error err = ERROR_INIT;
 
-	p->phase = PROCESS_RUNNING;
 	if (job_stdio_open(job, fds, &err) < 0) {
 		job_fail(job, &err);
 		return;
@@ -69,7 +73,7 @@ static void running(struct job *job, int fds[3])
 	job_input_push(job);
 }
 
-static void hand_over(struct job *job)
+void job_stage_hand_over(struct job *job)
 {
 	struct error err = ERROR_INIT;
 	int fds[3];
@@ -100,10 +104,10 @@ static enum agent_stdio stdio_of(const struct job *job)
 	return AGENT_STDIO_NO_STDIN;
 }
 
-static void start(struct job *job)
+void job_stage_start(struct job *job)
 {
 	struct job_process *p = &job->process;
-	const struct process_limits limits = { .open_files = p->limits->open_files };
+	const struct process_limits limits = { p->limits->open_files, p->limits->stack_bytes, p->limits->file_bytes };
 	struct process_rlimit rlimits[AGENT_RLIMITS_MAX];
 	struct process_spec process = {
 		.argv = (const char *const *)job->argv,
@@ -112,6 +116,8 @@ static void start(struct job *job)
 		.uid = PROCESS_DEFAULT_ID,
 		.gid = PROCESS_DEFAULT_ID,
 		.stdio = stdio_of(job),
+		.filter = p->is_compile && job->sandbox.compile_policy_digest[0] ? AGENT_FILTER_COMPILE
+										 : AGENT_FILTER_RUN,
 		.cols = job->spec->cols,
 		.rows = job->spec->rows,
 		.umask = 022,
@@ -120,7 +126,6 @@ static void start(struct job *job)
 	};
 	struct error err = ERROR_INIT;
 
-	p->phase = PROCESS_ASKED;
 	p->asked_ns = clock_now_ns();
 	p->keeps_stdin = process.stdio == AGENT_STDIO_PIPES;
 	if (agent_link_start(job->sandbox.link, p->seq, &process, &err) < 0)
@@ -134,21 +139,32 @@ static bool is_waiting_interpreter(const struct job *job)
 	return job->sandbox.is_prestarted && job->process.seq == job->sandbox.prestart_seq;
 }
 
+/* Its limits could not be set. As long as nothing of it has run, that is as good as no sandbox. */
+static void fail_limiting(struct job *job, const struct error *e)
+{
+	if ((job->state == JOB_COMPILE_LIMIT || job->state == JOB_RUN_LIMIT) && !job->is_adopted &&
+	    (job->process.is_compile || !job->result.compile.has_run))
+		job->trouble = JOB_TROUBLE_SANDBOX;
+	job_fail(job, e);
+}
+
+static void limited(struct job *job)
+{
+	job_event(job, is_waiting_interpreter(job) ? JOB_EV_WARM : JOB_EV_LIMITED, NULL);
+}
+
 static void on_stage(const struct error *e, void *arg)
 {
 	struct job *job = arg;
 
 	job->n_pending--;
+	job->n_stages--;
 	if (job->state == JOB_OVER)
 		job_free_if_alone(job);
 	else if (e)
-		job_fail(job, e);
-	else if (job->state >= JOB_FACTS || job->process.phase != PROCESS_LIMITING)
-		;
-	else if (is_waiting_interpreter(job))
-		hand_over(job);
-	else
-		start(job);
+		fail_limiting(job, e);
+	else if (job->n_stages == 0) /* otherwise it was the compiler's */
+		limited(job);
 }
 
 /* Returns whether it changes what the sandbox has. */
@@ -157,6 +173,7 @@ static int ask_stage(struct job *job, bool *ret_changes)
 	const struct job_limits *l = job->process.limits;
 	struct monitor_stage m = {
 		.memory_bytes = l->memory_bytes,
+		.disk_bytes = l->disk_bytes,
 		.processes = l->processes,
 		.cpus_milli = l->cpus_milli,
 		.cpu_ns = l->cpu_ns,
@@ -169,8 +186,10 @@ static int ask_stage(struct job *job, bool *ret_changes)
 	if (r < 0)
 		return r;
 	job->n_pending++;
+	job->n_stages++;
 	*ret_changes = job->memory_bytes != l->memory_bytes || job->processes != l->processes ||
-		       job->cpus_milli != l->cpus_milli;
+		       job->cpus_milli != l->cpus_milli || job->disk_bytes != l->disk_bytes;
+	job->disk_bytes = l->disk_bytes;
 	job->memory_bytes = l->memory_bytes;
 	job->processes = l->processes;
 	job->cpus_milli = l->cpus_milli;
@@ -208,7 +227,6 @@ void job_stage_begin(struct job *job, bool is_compile)
 
 	job_stdio_close(job); /* what the compiler's descendants may still hold */
 	*p = (struct job_process){
-		.phase = PROCESS_LIMITING,
 		.is_compile = is_compile,
 		.limits = is_compile ? &job->spec->compile_limits : &job->spec->limits,
 		.result = is_compile ? &job->result.compile : &job->result.run,
@@ -216,7 +234,6 @@ void job_stage_begin(struct job *job, bool is_compile)
 		.keeps_stdin = is_waiting,
 	};
 	job_stage_result(job, p->result);
-	job_enter(job, is_compile ? JOB_COMPILE : JOB_RUN);
 	job_silence(job);
 	job_tag_send(job);
 	if (make_lists(job, is_compile, &err) < 0) {
@@ -225,13 +242,13 @@ void job_stage_begin(struct job *job, bool is_compile)
 		(void)error_set(&err, EAGAIN, "too much is waiting for the monitor");
 		job_fail(job, &err);
 	} else if (!changes && !is_waiting) {
-		start(job);
+		limited(job);
 	}
 }
 
 /* ---- what the agent says of it ---- */
 
-static void on_started(struct job *job, struct agent_event *e)
+void job_stage_started(struct job *job, struct agent_event *e)
 {
 	struct job_process *p = &job->process;
 	int fds[3] = { -1, -1, -1 };
@@ -255,57 +272,160 @@ static void on_started(struct job *job, struct agent_event *e)
 	running(job, fds);
 }
 
-static void on_exited(struct job *job, const struct agent_exited *exited)
+/* What comes of it. */
+static enum job_event outcome(const struct job *job)
 {
+	const struct job_process *p = &job->process;
+	int status = p->facts.wait_status;
+
+	if (p->is_compile && status == 0 && p->facts.stop == STOP_NONE)
+		return job->artefact_key[0] ? JOB_EV_MADE : JOB_EV_PROGRAM;
+	if (!p->is_compile && job->spec->outputs && job->spec->outputs[0] && p->facts.stop == STOP_NONE &&
+	    !(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL))
+		return JOB_EV_WANTED;
+	return JOB_EV_ENDED;
+}
+
+/* What the compiler left running is not part of the run. */
+static void clear_compiler(struct job *job)
+{
+	const struct agent_signal all = { .proc = 0, .signo = SIGKILL };
+
+	job_stage_judge(job);
+	(void)job_ask(job, AGENT_SIGNAL, agent_link_seq(job->sandbox.link), &all);
+	(void)agent_link_send(job->sandbox.link, AGENT_ACK, job->process.seq, NULL, NULL);
+}
+
+static void on_measured(const struct error *e, const struct monitor_facts *f, void *arg)
+{
+	struct job *job = arg;
 	struct job_process *p = &job->process;
+	enum job_event next;
+
+	job->n_pending--;
+	if (job->state == JOB_OVER) {
+		job_free_if_alone(job);
+		return;
+	}
+	if (!job_state_runs(job->state)) /* stopped meanwhile */
+		return;
+	if (e) {
+		job_fail(job, e);
+		return;
+	}
+	p->is_measured = true;
+	p->measured = *f;
+	next = outcome(job);
+	if (next != JOB_EV_WANTED)
+		clear_compiler(job);
+	job_event(job, next, NULL);
+}
+
+/* Before anything else is done in the sandbox. */
+static int ask_measure(struct job *job, struct error *err)
+{
+	if (monitor_measure_sandbox(job->engine->o.monitor, job->sandbox.id, on_measured, job) < 0)
+		return error_set(err, EAGAIN, "too much is waiting for the monitor");
+	job->n_pending++;
+	return 0;
+}
+
+void job_stage_exited(struct job *job, const struct agent_event *e)
+{
+	const struct agent_exited *exited = &e->any.exited;
+	struct job_process *p = &job->process;
+	struct error err = ERROR_INIT;
 
 	p->facts.has_status = true;
 	p->facts.wait_status = (int)exited->wait_status;
 	p->end_ns = believe(exited->at_ns, p->start_ns);
-	p->phase = PROCESS_ENDED;
-	p->result->user_ns = exited->user_ns;
-	p->result->system_ns = exited->system_ns;
-	p->result->cpu_ns = exited->user_ns + exited->system_ns;
+	p->has_ended = true;
+	p->max_rss_bytes = exited->max_rss_bytes;
+	p->agent_ns = is_waiting_interpreter(job) ? 0 : exited->agent_ns; /* of long before its STAGE */
+	p->tasks_made = exited->tasks_made;
+	p->own_user_ns = is_waiting_interpreter(job) ? 0 : exited->user_ns;
+	p->own_system_ns = is_waiting_interpreter(job) ? 0 : exited->system_ns;
 	job_deadline(job, CLOCK_NEVER);
 	job_stdio_drain(job);
-	job_stdio_close(job); /* descendants may hold them open: their output is not waited for */
-	if (job->state < JOB_FACTS)
-		job_next(job);
+	job_stdio_close(job);            /* descendants may hold them open: their output is not waited for */
+	if (!job_state_runs(job->state)) /* its output could not be taken */
+		return;
+	if (outcome(job) == JOB_EV_ENDED)
+		job_event(job, JOB_EV_ENDED, NULL); /* FINISH measures */
+	else if (ask_measure(job, &err) < 0)
+		job_fail(job, &err);
 }
 
-static void on_refused(struct job *job, const struct agent_failed *f)
+void job_stage_refused(struct job *job, const struct agent_event *e)
 {
+	const struct agent_failed *f = &e->any.failed;
 	struct job_process *p = &job->process;
 
 	p->facts.is_refused = true;
 	p->facts.refused_stage = f->stage;
 	p->facts.refused_code = f->code > 0 && f->code < 4096 ? (int)f->code : EPROTO;
-	p->phase = PROCESS_ENDED;
-	job_finish(job);
+	p->has_ended = true;
+	job_event(job, JOB_EV_ENDED, NULL);
 }
 
-void job_stage_event(struct job *job, struct agent_event *e)
+void job_stage_gone(struct job *job, const struct agent_event *e)
 {
-	enum process_phase phase = job->process.phase;
 	struct error err = ERROR_INIT;
 
-	if (e->header.type == AGENT_STARTED && phase == PROCESS_ASKED)
-		on_started(job, e);
-	else if (e->header.type == AGENT_EXITED && phase == PROCESS_RUNNING)
-		on_exited(job, &e->any.exited);
-	else if (e->header.type == AGENT_EXITED && phase == PROCESS_LIMITING && is_waiting_interpreter(job))
-		job_fail(job, (error_set(&err, ECHILD, "the waiting interpreter has ended"), &err));
-	else if (e->header.type == AGENT_REFUSED && phase == PROCESS_ASKED)
-		on_refused(job, &e->any.failed);
+	if (is_waiting_interpreter(job))
+		(void)error_set(&err, ECHILD, "the waiting interpreter has ended");
 	else
-		job_fail(job, (error_set(&err, EPROTO, "the agent sent a message %u out of turn", e->header.type), &err));
+		(void)error_set(&err, EPROTO, "the agent sent a message %u out of turn", e->header.type);
+	job_fail(job, &err);
 }
 
 /* ---- the verdict of it ---- */
 
-static void take_facts(struct job *job, struct verdict_facts *v, struct stage_result *r)
+/* Without what pid 1 did meanwhile, which the group's counters contain. What it says is only believed as far as it is likely. */
+static void take_cpu(const struct job_process *p, const struct monitor_facts *f, struct stage_result *r)
 {
-	const struct monitor_facts *f = &job->facts;
+	const uint64_t most = AGENT_CPU_MAX_MS * NS_PER_MS, agent = p->agent_ns < most ? p->agent_ns : most;
+
+	r->cpu_ns = f->cpu_ns == CGROUP_UNKNOWN || f->cpu_ns < agent ? f->cpu_ns : f->cpu_ns - agent;
+	r->user_ns = f->user_ns;
+	r->system_ns = f->system_ns == CGROUP_UNKNOWN || f->system_ns < agent ? f->system_ns : f->system_ns - agent;
+	if (r->cpu_ns != CGROUP_UNKNOWN && r->cpu_ns < p->own_user_ns + p->own_system_ns) {
+		/* the group's counters are behind: one process, and what the kernel says of it */
+		r->user_ns = p->own_user_ns;
+		r->system_ns = p->own_system_ns;
+		r->cpu_ns = r->user_ns + r->system_ns;
+	}
+}
+
+static uint64_t within(uint64_t value, uint64_t least, uint64_t most)
+{
+	return value > most ? most : value < least ? least : value;
+}
+
+/*
+ * Between the monitor's bounds, what the agent says of the process itself. How many tasks were made is the most that can
+ * have been there at once; what the group counts may have helpers of ours in it, which end when they end.
+ */
+static void take_peaks(const struct job_process *p, const struct monitor_facts *f, struct stage_result *r)
+{
+	const uint64_t init = 1, tasks = p->tasks_made ? p->tasks_made + init : UINT64_MAX;
+
+	r->memory_peak_bytes = f->memory_grown_bytes == CGROUP_UNKNOWN
+				       ? f->memory_peak_bytes
+				       : within(p->max_rss_bytes, f->memory_grown_bytes, f->memory_peak_bytes);
+	r->processes_peak = CGROUP_UNKNOWN;
+	if (f->pids_peak != CGROUP_UNKNOWN)
+		r->processes_peak = tasks < f->pids_peak ? tasks : f->pids_peak;
+	else if (tasks == 1 + init)
+		r->processes_peak = tasks;
+	if (r->processes_peak != CGROUP_UNKNOWN)
+		r->processes_peak -= r->processes_peak > init ? init : 0;
+}
+
+static void take_facts(struct job *job, const struct monitor_facts *f)
+{
+	struct job_process *p = &job->process;
+	struct verdict_facts *v = &p->facts;
 	bool was_killed = !v->has_status || (WIFSIGNALED(v->wait_status) && WTERMSIG(v->wait_status) == SIGKILL);
 
 	/* the monitor's cause, unless the program had ended before it acted */
@@ -313,14 +433,30 @@ static void take_facts(struct job *job, struct verdict_facts *v, struct stage_re
 		v->stop = (enum verdict_stop)f->stop;
 	v->oom_kills = f->oom_kills;
 	v->pids_max_hits = f->pids_max_hits;
+	v->oom_is_above = f->oom_is_above;
+	v->forks_above = f->forks_above;
+	v->memory_is_full = f->memory_peak_bytes != CGROUP_UNKNOWN &&
+			    f->memory_peak_bytes + MEMORY_NEAR_BYTES >= p->limits->memory_bytes;
 	v->disk_is_full = f->disk_is_full;
-	r->cpu_ns = f->cpu_ns;
-	r->user_ns = f->user_ns;
-	r->system_ns = f->system_ns;
-	r->memory_peak_bytes = f->memory_peak_bytes;
-	/* without our pid 1; of the sandbox's life, so the helpers of file calls are among them */
-	r->processes_peak = f->pids_peak == CGROUP_UNKNOWN || f->pids_peak < 2 ? f->pids_peak : f->pids_peak - 1;
-	r->disk_bytes = f->disk_bytes;
+	take_cpu(p, f, p->result);
+	take_peaks(p, f, p->result);
+	p->result->disk_bytes = f->disk_bytes;
+}
+
+/* So many tasks in so much time cannot have used more: the rest was ours, on a machine that is slow or busy. */
+static void bound_cpu(struct stage_result *r)
+{
+	uint64_t most, over;
+
+	if (r->cpu_ns == CGROUP_UNKNOWN || r->processes_peak == CGROUP_UNKNOWN || r->processes_peak == 0 || !r->wall_ns)
+		return;
+	most = r->wall_ns * r->processes_peak;
+	if (r->cpu_ns <= most)
+		return;
+	over = r->cpu_ns - most;
+	r->cpu_ns = most;
+	if (r->system_ns != CGROUP_UNKNOWN)
+		r->system_ns -= over < r->system_ns ? over : r->system_ns;
 }
 
 void job_stage_judge(struct job *job)
@@ -328,18 +464,22 @@ void job_stage_judge(struct job *job)
 	struct job_process *p = &job->process;
 	struct verdict_facts *v = &p->facts;
 
-	if (p->phase == PROCESS_NONE)
+	if (!p->limits)
 		return;
-	if (v->stop == STOP_NONE && p->phase != PROCESS_ENDED)
+	if (v->stop == STOP_NONE && !p->has_ended)
 		v->stop = job->stop;
-	if (job->has_facts)
-		take_facts(job, v, p->result);
+	if (p->is_measured)
+		take_facts(job, &p->measured);
+	else if (job->has_facts)
+		take_facts(job, &job->facts);
 	v->wall_limit_ns = p->limits->wall_ns;
 	v->cpu_limit_ns = p->limits->cpu_ns;
 	v->output_limit_bytes = p->limits->output_bytes;
+	v->file_limit_bytes = p->limits->file_bytes;
 	v->memory_limit_bytes = p->limits->memory_bytes;
 	v->pids_limit = p->limits->processes;
 	if (p->start_ns)
 		p->result->wall_ns = (p->end_ns ? p->end_ns : clock_now_ns()) - p->start_ns;
+	bound_cpu(p->result);
 	verdict_decide(v, &p->result->verdict);
 }

@@ -10,8 +10,8 @@
 
 #include "runtime/agent/agent.h"
 #include "runtime/base/fd.h"
-#include "supervisor/jobs/fd_watch.h"
 #include "supervisor/jobs/job.h"
+#include "supervisor/pool/fd_watch.h"
 
 enum { TAKES_A_TURN = 16 };
 
@@ -28,9 +28,9 @@ static void over_limit(struct job *job, int i)
 	p->result->is_cut[i] = true;
 	fd_watch_free(&p->out[i]);
 	/* ended by itself with the rest still in the pipe: over the limit all the same */
-	if (p->phase == PROCESS_ENDED && p->facts.stop == STOP_NONE)
+	if (p->has_ended && p->facts.stop == STOP_NONE)
 		p->facts.stop = STOP_OUTPUT;
-	else if (p->phase == PROCESS_RUNNING)
+	else if (job_runs(job))
 		job_stop(job, STOP_OUTPUT, NULL);
 }
 
@@ -194,7 +194,8 @@ void job_input_close(struct job *job)
 	if (!p->in)
 		return;
 	if (!p->is_compile && job->spec->has_tty) {
-		ssize_t ignored = write(fd_watch_fd(p->in), end_of_input, 1); /* full: it does not read, and need not know */
+		ssize_t ignored =
+			write(fd_watch_fd(p->in), end_of_input, 1); /* full: it does not read, and need not know */
 
 		(void)ignored;
 	} else if (p->keeps_stdin) {
@@ -220,8 +221,8 @@ int job_stdio_open(struct job *job, int fds[3], struct error *err)
 		r = fd_watch_new(job->engine->o.loop, fd_take(&fds[0]), 0, on_input, job, &p->in, err);
 	for (int i = 0; r == 0 && i < 2; i++) {
 		if (fds[i + 1] >= 0)
-			r = fd_watch_new(job->engine->o.loop, fd_take(&fds[i + 1]), UV_READABLE, on_output, job, &p->out[i],
-					 err);
+			r = fd_watch_new(job->engine->o.loop, fd_take(&fds[i + 1]), UV_READABLE, on_output, job,
+					 &p->out[i], err);
 	}
 	for (int i = 0; i < 3; i++)
 		fd_close(&fds[i]);

@@ -6,11 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/base64.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/json_bytes.h"
 #include "runtime/base/json_field.h"
-#include "supervisor/jobs/journal.h"
-#include "supervisor/jobs/utf8.h"
+#include "runtime/base/utf8.h"
+#include "runtime/base/wall_clock.h"
+#include "supervisor/journal/journal.h"
+#include "supervisor/queue/queue.h"
 
 void job_result_done(struct job_result *r)
 {
@@ -56,32 +60,17 @@ static json_t *json_name(const char *text)
 	return text && *text && utf8_is_text(text, strlen(text)) ? json_string(text) : json_null();
 }
 
-int json_set_bytes(json_t *object, const char *key, const void *data, size_t size)
-{
-	char name[80];
-	char *coded;
-	size_t n;
-	int e;
-
-	if (utf8_is_text(data, size))
-		return json_object_set_new(object, key, json_stringn_nocheck(size ? data : "", size)) < 0 ? -ENOMEM : 0;
-	coded = base64_encode(data, size, &n);
-	if (!coded)
-		return -ENOMEM;
-	(void)snprintf(name, sizeof(name), "%s_encoding", key); /* keys are ours, and short */
-	e = json_object_set_new(object, key, json_stringn_nocheck(coded, n)) < 0 ||
-	    json_object_set_new(object, name, json_string("base64")) < 0;
-	free(coded);
-	return e ? -ENOMEM : 0;
-}
-
 /* ---- stages ---- */
 
-/* What was cut at the limit was cut between bytes: a character that lost its end must not turn a text into base64. */
+/*
+ * What was cut at the limit, or by the end of a program that did not end by itself, was cut between bytes: a character that
+ * lost its end must not turn a text into base64.
+ */
 static int set_stream(json_t *o, int i, const struct stage_result *s, struct journal *journal)
 {
 	static const char *const names[] = { "stdout", "stderr" };
 	cleanup_buf struct buf out = BUF_BOUNDED((size_t)1 << 40); /* the journal is bounded by the limit of output */
+	const bool is_cut = s->is_cut[i] || s->verdict.exit_code < 0;
 	char cut[32];
 	int e = 0;
 
@@ -89,8 +78,7 @@ static int set_stream(json_t *o, int i, const struct stage_result *s, struct jou
 		e = journal_part(journal, i == 0 ? JOURNAL_STDOUT : JOURNAL_STDERR, s->output_at[i], s->output_size[i],
 				 &out);
 	if (e == 0)
-		e = json_set_bytes(o, names[i], buf_str(&out),
-				   s->is_cut[i] ? utf8_whole(out.data, out.size) : out.size);
+		e = json_set_bytes(o, names[i], buf_str(&out), is_cut ? utf8_whole(out.data, out.size) : out.size);
 	(void)snprintf(cut, sizeof(cut), "%s_truncated", names[i]);
 	if (e == 0 && json_object_set_new(o, cut, json_boolean(s->is_cut[i])) < 0)
 		e = -ENOMEM;
@@ -160,13 +148,13 @@ static json_t *compile_json(const struct job_result *r, struct journal *journal)
 
 /* ---- files handed back ---- */
 
-/* The path comes out of a sandbox too. Too large a file is named, without its content. */
+/* The path comes out of a sandbox too. What was left out is named, without its content. */
 static json_t *output_json(const struct job_output *f)
 {
 	cleanup_json json_t *o = json_object();
 	bool is_text = f->data && utf8_is_text(f->data, f->size);
 	char *coded = NULL;
-	size_t n = f->size;
+	size_t n = f->data ? f->size : 0;
 	int e;
 
 	if (!o)
@@ -179,7 +167,8 @@ static json_t *output_json(const struct job_output *f)
 	e = json_set_bytes(o, "path", f->path, strlen(f->path));
 	if (SET_ALL(o, { "size", json_count(f->size) },
 		    { "content", f->data ? json_stringn_nocheck(coded ? coded : f->data, n) : json_null() },
-		    { "encoding", !f->data ? json_null() : json_string(coded ? "base64" : "utf-8") }) < 0)
+		    { "encoding", !f->data ? json_null() : json_string(coded ? "base64" : "utf-8") },
+		    { "left_out", f->data ? json_null() : json_string(f->left_out) }) < 0)
 		e = -ENOMEM;
 	free(coded);
 	return e < 0 ? NULL : json_incref(o);
@@ -214,4 +203,29 @@ json_t *job_result_json(const struct job_result *r, struct journal *journal)
 		    { "prestarted", json_boolean(r->was_prestarted) }) < 0)
 		return NULL;
 	return json_incref(o);
+}
+
+/* ---- without a run ---- */
+
+json_t *job_result_unrun_json(enum verdict_status status, const struct queue_unrun *u)
+{
+	cleanup_json json_t *spec = u->spec ? json_loadb(u->spec, u->spec_size, 0, NULL) : NULL;
+	struct job_result r = { .verdict = { .status = status, .exit_code = -1 },
+				.runtime = json_string_value(json_object_get(spec, "runtime")),
+				.policy = json_string_value(json_object_get(spec, "policy")),
+				.node = u->node,
+				.attempt = u->attempt,
+				.queued_ms = u->queued_ms,
+				.finished_ms = u->finished_ms };
+
+	(void)snprintf(r.id, sizeof(r.id), "%s", u->id);
+	(void)snprintf(r.verdict.reason, sizeof(r.verdict.reason), "%s", u->reason);
+	return job_result_json(&r, NULL);
+}
+
+char *job_result_cancelled(const struct queue_unrun *u)
+{
+	cleanup_json json_t *o = job_result_unrun_json(VERDICT_CANCELLED, u);
+
+	return o ? json_dumps(o, JOB_RESULT_DUMP) : NULL;
 }

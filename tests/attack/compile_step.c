@@ -23,7 +23,7 @@ static struct leftovers before;
 
 /* Output of a step, bounded. */
 struct text {
-	char data[8192];
+	char data[16384];
 	size_t size;
 };
 
@@ -51,7 +51,7 @@ static enum verdict_status step(struct sandbox *s, const char *const *argv, stru
 	struct error err = ERROR_INIT;
 	const struct run_spec run = {
 		.process = &process,
-		.limits = { .wall_ns = 3 * NS_PER_S, .cpu_ns = 2 * NS_PER_S, .output_bytes = 4096 },
+		.limits = { .wall_ns = 3 * NS_PER_S, .cpu_ns = 2 * NS_PER_S, .output_bytes = 15000 },
 		.input_fd = -1,
 		.on_output = collect,
 		.arg = text,
@@ -149,7 +149,8 @@ static void test_bombs(void)
 			continue;
 		}
 #endif
-		is_int(step(s, bombs[i].argv, &text), bombs[i].want, "a second one ends by its limit: %s", bombs[i].title);
+		is_int(step(s, bombs[i].argv, &text), bombs[i].want, "a second one ends by its limit: %s",
+		       bombs[i].title);
 		end(s);
 	}
 }
@@ -161,19 +162,22 @@ static void test_traps(void)
 	struct sandbox *s = begin();
 
 	(void)step(s,
-		   ARGV(PAYLOAD, "each", "daemons", ";", "write", "/bin/payload", "x", ";", "write", "/work/ids", "x", ";", "call",
-			"symlink", "/proc/self/exe", "/work/out", ";", "call", "chmod", "/work", "0", ";", "call",
-			"setresuid", "0", "0", "0"),
+		   ARGV(PAYLOAD, "each", "daemons", ";", "write", "/bin/payload", "x", ";", "write", "/work/ids", "x",
+			";", "call", "symlink", "/proc/self/exe", "/work/out", ";", "call", "chmod", "/work", "0", ";",
+			"call", "setresuid", "0", "0", "0"),
 		   &text);
-	has_str(text.data, "[write /bin/payload x] write: EACCES", "the compile step cannot change the program of the image");
+	has_str(text.data, "[write /bin/payload x] write: EACCES",
+		"the compile step cannot change the program of the image");
 	has_str(text.data, "[call setresuid 0 0 0] call: EPERM", "... nor become root");
 	/* its own directory is its own to close: the next step says so instead of starting somewhere else */
-	is_int(step(s, ARGV(PAYLOAD, "cwd"), &text), VERDICT_RUNTIME_ERROR, "a closed working directory fails the next step");
+	is_int(step(s, ARGV(PAYLOAD, "cwd"), &text), VERDICT_RUNTIME_ERROR,
+	       "a closed working directory fails the next step");
 	end(s);
 
 	s = begin();
 	(void)step(s, ARGV(PAYLOAD, "daemons"), &text);
-	is_int(step(s, ARGV(PAYLOAD, "status"), &text), VERDICT_OK, "daemons of the compile step do not keep the run from starting");
+	is_int(step(s, ARGV(PAYLOAD, "status"), &text), VERDICT_OK,
+	       "daemons of the compile step do not keep the run from starting");
 	has_str(text.data, "Seccomp:\t2", "... nor from being filtered");
 	end(s);
 }

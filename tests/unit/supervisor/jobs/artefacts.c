@@ -52,6 +52,8 @@ static char *bytes(size_t size, char c)
 	return data;
 }
 
+static const char *owner = "ann";
+
 static void put(unsigned n, size_t size, char c)
 {
 	struct artefact *a = artefact_new();
@@ -59,7 +61,7 @@ static void put(unsigned n, size_t size, char c)
 	need(artefact_add(a, "program", 0755, bytes(size, c), size) == 0 &&
 		     artefact_add(a, "sub/dir/empty", 0644, bytes(0, c), 0) == 0,
 	     "an artefact of %zu bytes", size);
-	artefacts_put(cache, key(n), a);
+	artefacts_put(cache, key(n), a, owner);
 	artefact_unref(a);
 }
 
@@ -115,6 +117,110 @@ static void damage(unsigned n, off_t at, const char *how)
 	(void)close(fd);
 }
 
+/* As a job brings one: each file in the buffer it was read into. */
+static struct artefact *as_read(unsigned n_files, size_t size)
+{
+	struct artefact *a = artefact_new();
+
+	for (unsigned i = 0; i < n_files; i++) {
+		char path[32], *data = malloc(128 << 10);
+
+		memset(data, 'x', 128 << 10);
+		(void)snprintf(path, sizeof(path), "program/Class%u.class", i);
+		if (artefact_add(a, path, 0644, i % 2 ? data : NULL, i % 2 ? size : 0) < 0)
+			abort();
+		if (i % 2 == 0) /* its content comes later */
+			artefact_set(a, i, data, size);
+	}
+	return a;
+}
+
+/* What the folder takes on the disk. */
+static uint64_t disk_blocks(void)
+{
+	char path[200];
+	uint64_t n = 0;
+	struct dirent *d;
+	struct stat st;
+	DIR *f;
+
+	(void)snprintf(path, sizeof(path), "%s/artefacts", dir);
+	f = opendir(path);
+	while (f && (d = readdir(f)) != NULL)
+		n += d->d_name[0] != '.' && fstatat(dirfd(f), d->d_name, &st, 0) == 0 ? (uint64_t)st.st_blocks * 512
+										      : 0;
+	(void)closedir(f);
+	return n;
+}
+
+/* Many small ones: the bound is that of real memory and of real blocks. */
+static void test_room(void)
+{
+	struct artefact *a = as_read(250, 100);
+	struct artefacts_counts c;
+
+	ok(artefact_memory(a) < 100000, "an artefact of 250 small files takes %d bytes, no buffers",
+	   (int)artefact_memory(a));
+	ok(a->bytes == 25000, "of which 25000 are theirs");
+	artefact_unref(a);
+	open_cache(4 << 20);
+	for (unsigned i = 0; i < 1500; i++) {
+		a = as_read(8, 100);
+		artefacts_put(cache, key(100000 + i), a, owner);
+		artefact_unref(a);
+		if (i % 50 == 0)
+			settle();
+	}
+	settle();
+	artefacts_counts(cache, &c);
+	ok(c.files > 100 && c.bytes <= (4 << 20), "of 1500 small ones %d are kept", (int)c.files);
+	ok(disk_blocks() > 100 * 4096 && disk_blocks() <= (4 << 20), "whose blocks are within the bound (%d)",
+	   (int)disk_blocks());
+	ok(c.held_bytes > 0 && c.held_bytes <= (16 << 20), "as is their memory (%d)", (int)c.held_bytes);
+	close_cache();
+}
+
+/* One owner compiles for ever: what the others had made stays, on the disk and in memory. */
+static void test_shares(void)
+{
+	struct artefacts_counts c;
+	unsigned n_left = 0;
+
+	open_cache(8 << 20);
+	owner = "bob";
+	for (unsigned i = 0; i < 4; i++)
+		put(200000 + i, 256 << 10, 'b');
+	settle();
+	owner = "mallory";
+	for (unsigned i = 0; i < 100; i++) {
+		put(300000 + i, 256 << 10, 'm');
+		settle();
+	}
+	artefacts_counts(cache, &c);
+	ok(c.bytes <= (8 << 20) && c.bytes > (6 << 20), "the room is used (%d bytes)", (int)c.bytes);
+	for (unsigned i = 0; i < 4; i++) {
+		struct artefact *a = get(200000 + i);
+
+		n_left += is_good(a, 256 << 10, 'b');
+		artefact_unref(a);
+	}
+	is_int(n_left, 4, "a hundred of one owner took nothing from another");
+	owner = "carol";
+	for (unsigned i = 0; i < 8; i++)
+		put(400000 + i, 256 << 10, 'c');
+	settle();
+	n_left = 0;
+	for (unsigned i = 0; i < 8; i++) {
+		struct artefact *a = get(400000 + i);
+
+		n_left += is_good(a, 256 << 10, 'c');
+		artefact_unref(a);
+	}
+	is_int(n_left, 8, "a third gets a share of what the second took");
+	owner = "ann";
+	close_cache();
+}
+
 int main(void)
 {
 	struct artefacts_counts c;
@@ -168,6 +274,8 @@ int main(void)
 	settle();
 	ok(true, "a cache may be closed while it writes");
 
+	test_room();
+	test_shares();
 	open_cache(0);
 	artefacts_counts(cache, &c);
 	is_int(c.files, 0, "a smaller bound holds from the start");

@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "runtime/base/base64.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/error.h"
 #include "runtime/base/json_field.h"
-#include "supervisor/jobs/journal.h"
-#include "supervisor/jobs/utf8.h"
+#include "runtime/base/utf8.h"
+#include "runtime/base/wall_clock.h"
+#include "supervisor/journal/journal.h"
 #include "tests/tap.h"
 
 /* ---- base64 ---- */
@@ -145,10 +147,10 @@ static struct journal *new_journal(void)
 static void whole(void)
 {
 	struct journal *j = new_journal();
-	struct job_output outputs[] = { { (char *)"a.png", (char *)"\x89PNG", 4 },
-					{ (char *)"b\xff", (char *)"text", 4 },
-					{ (char *)"big", NULL, 1 << 30 },
-					{ (char *)"empty", (char *)"", 0 } };
+	struct job_output outputs[] = { { (char *)"a.png", (char *)"\x89PNG", 4, "" },
+					{ (char *)"b\xff", (char *)"text", 4, "" },
+					{ (char *)"big", NULL, 1 << 30, "too much" },
+					{ (char *)"empty", (char *)"", 0, "" } };
 	struct job_result r = {
 		.id = "job-1",
 		.run = { .has_run = true,
@@ -201,11 +203,12 @@ static void whole(void)
 		"\"exit_code\":0,\"signal\":null,\"stdout\":\"cut \",\"stdout_truncated\":true,\"stderr\":\"\","
 		"\"stderr_truncated\":false,\"wall_ms\":null,\"cpu_ms\":0,\"cpu_user_ms\":null,\"cpu_system_ms\":null,"
 		"\"memory_peak\":null,\"processes_peak\":null,\"disk_bytes\":0,\"cached\":true},\"outputs\":["
-		"{\"path\":\"a.png\",\"size\":4,\"content\":\"iVBORw==\",\"encoding\":\"base64\"},"
+		"{\"path\":\"a.png\",\"size\":4,\"content\":\"iVBORw==\",\"encoding\":\"base64\",\"left_out\":null},"
 		"{\"path\":\"Yv8=\",\"path_encoding\":\"base64\",\"size\":4,\"content\":\"text\",\"encoding\":\"utf-"
-		"8\"},"
-		"{\"path\":\"big\",\"size\":1073741824,\"content\":null,\"encoding\":null},"
-		"{\"path\":\"empty\",\"size\":0,\"content\":\"\",\"encoding\":\"utf-8\"}],\"outputs_truncated\":true,"
+		"8\",\"left_out\":null},"
+		"{\"path\":\"big\",\"size\":1073741824,\"content\":null,\"encoding\":null,\"left_out\":\"too much\"},"
+		"{\"path\":\"empty\",\"size\":0,\"content\":\"\",\"encoding\":\"utf-8\",\"left_out\":null}],\"outputs_"
+		"truncated\":true,"
 		"\"runtime\":\"c\",\"version\":null,\"policy\":\"default\",\"policy_digest\":null,\"attempt\":2,"
 		"\"node\":null,"
 		"\"queued_at\":\"2026-01-31T12:00:00.123Z\",\"started_at\":null,\"finished_at\":\"2026-01-31T12:00:01."
