@@ -62,7 +62,7 @@ struct db {
 };
 
 /* An error whose words could not be kept. */
-static struct error no_memory = { .code = ENOMEM, .text = "database: no memory to say what failed" };
+static struct error no_memory = { .code = ENOMEM, .text = "database: out of memory for an error" };
 
 static struct item *item_at(struct db *db, uint64_t i)
 {

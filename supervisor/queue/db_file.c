@@ -4,6 +4,7 @@
  *   cubit.db        0600, and beside it, made by SQLite with the same mode, cubit.db-wal and cubit.db-shm
  *   cubit.db-lock   there and locked (flock(2)) while a process has the database open; left behind by one that died,
  *                   which is how the next one knows that it must look at every page
+ *   cubit.db-new    there while a first start makes the database: only then may it be empty
  *   cubit.db.damaged-TIME[-wal]  set aside
  */
 #include <errno.h>
@@ -27,6 +28,7 @@
 
 #define DB_NAME   "cubit.db"
 #define LOCK_NAME "cubit.db-lock"
+#define NEW_NAME  "cubit.db-new"
 
 enum { LOCK_TRIES = 30, LOCK_PAUSE_MS = 100, CHECK_SECONDS = 30 };
 
@@ -100,7 +102,8 @@ static bool is_here(int dir_fd)
 {
 	struct stat dir, here;
 
-	return fstat(dir_fd, &dir) == 0 && stat(".", &here) == 0 && here.st_dev == dir.st_dev && here.st_ino == dir.st_ino;
+	return fstat(dir_fd, &dir) == 0 && stat(".", &here) == 0 && here.st_dev == dir.st_dev &&
+	       here.st_ino == dir.st_ino;
 }
 
 /* SQLite wants a path. */
@@ -119,13 +122,40 @@ static int path_of(int dir_fd, char ret[PATH_MAX], struct error *err)
 	return 0;
 }
 
+/* A first start says so before it makes the file, so that an empty one is never taken for one. */
+static int mark_new(int dir_fd, struct error *err)
+{
+	cleanup_fd int fd = -1;
+	struct stat st;
+
+	if (fstatat(dir_fd, DB_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
+		return 0;
+	fd = openat(dir_fd, NEW_NAME, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return fd < 0 ? error_errno(err, errno, "make '%s'", NEW_NAME) : 0;
+}
+
+static int check_empty(int dir_fd, const struct stat *st, struct error *err)
+{
+	struct stat mark;
+
+	if (st->st_size > 0 || fstatat(dir_fd, NEW_NAME, &mark, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	return error_set(err, ENODATA,
+			 "the file is empty (0 bytes), which no start of ours leaves: its jobs, results and keys are "
+			 "gone. Put a copy in its place, or remove it to begin with none");
+}
+
 /* SQLite would make it 0644. Made by us once, its -wal and -shm take the mode over. */
 static int make_private(int dir_fd, struct error *err)
 {
-	cleanup_fd int fd =
-		openat(dir_fd, DB_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+	int r = mark_new(dir_fd, err);
+	cleanup_fd int fd = r < 0 ? -1
+				  : openat(dir_fd, DB_NAME,
+					   O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
 	struct stat st;
 
+	if (r < 0)
+		return r;
 	if (fd < 0)
 		return error_errno(err, errno, "open '%s'", DB_NAME);
 	if (fstat(fd, &st) < 0)
@@ -134,7 +164,7 @@ static int make_private(int dir_fd, struct error *err)
 		return error_set(err, EINVAL, "'%s' is not a regular file", DB_NAME);
 	if ((st.st_mode & 0777) != 0600 && fchmod(fd, 0600) < 0)
 		return error_errno(err, errno, "chmod '%s'", DB_NAME);
-	return 0;
+	return check_empty(dir_fd, &st, err);
 }
 
 /* ---- set aside ---- */
@@ -274,6 +304,8 @@ int db_file_open(struct db_file *ret, int dir_fd, struct error *err)
 		db_file_close(&f, false);
 		return error_set(err, e.code, "database '%s': %s", DB_NAME, e.text);
 	}
+	if (unlinkat(f.dir_fd, NEW_NAME, 0) < 0 && errno != ENOENT)
+		log_warning(LOG_FACTS(LOG_STR("file", NEW_NAME)), "unlink: %s", strerror(errno));
 	*ret = f;
 	return 0;
 }

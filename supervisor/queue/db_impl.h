@@ -1,4 +1,8 @@
-/* What the parts of the database module share: db.c (thread and batches), db_file.c (the file), db_sql.c (statements).
+/*
+ * What the parts of the database module share: db.c (thread and batches), db_file.c (the file), db_sql.c
+ * (statements).
+ *
+ * Runs in: front, on the loop and on the database thread.
  */
 #pragma once
 

@@ -3,6 +3,8 @@
  *
  * The usual one makes every path absolute and looks at each directory on the way. The front may not even look at those
  * above its own (a checkout below /root, a state directory below somebody's home).
+ *
+ * Runs in: front.
  */
 #pragma once
 

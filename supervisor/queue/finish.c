@@ -138,7 +138,9 @@ int queue_finish(struct queue *q, const struct queue_result *r, queue_done_fn *f
 struct one_op {
 	struct op op;
 	char id[QUEUE_ID_BYTES], owner[QUEUE_OWNER_BYTES], reason[QUEUE_REASON_BYTES];
-	bool has_owner, is_free, is_over, was_leased;
+	bool has_owner, was_leased;
+	uint64_t used; /* places of the queue, when it came */
+	enum queue_give how;
 	unsigned attempt;
 	queue_done_fn *fn;
 	queue_cancel_fn *cancel_fn;
@@ -198,7 +200,7 @@ static int return_work(sqlite3 *sql, void *arg, struct error *err)
 	struct row row;
 	int rc = row_find_leased(sql, o->id, o->attempt, &row, err);
 
-	return rc < 0 ? rc : row_give_back(sql, &o->op, o->id, &row, o->reason, o->is_free, err);
+	return rc < 0 ? rc : row_give_back(sql, &o->op, o->id, &row, o->reason, o->how, err);
 }
 
 static int bury_work(sqlite3 *sql, void *arg, struct error *err)
@@ -223,8 +225,8 @@ static void return_done(const struct error *e, void *arg)
 	one_done(e, arg);
 }
 
-static int give_back(struct queue *q, const char *id, unsigned attempt, const char *reason, bool is_free, db_work *work,
-		     queue_done_fn *fn, void *arg)
+static int give_back(struct queue *q, const char *id, unsigned attempt, const char *reason, enum queue_give how,
+		     db_work *work, queue_done_fn *fn, void *arg)
 {
 	struct one_op *o = one_new(q, id, NULL, arg);
 
@@ -232,20 +234,20 @@ static int give_back(struct queue *q, const char *id, unsigned attempt, const ch
 		return -ENOMEM;
 	o->attempt = attempt;
 	set_reason(o, reason);
-	o->is_free = is_free;
+	o->how = how;
 	o->fn = fn;
 	return one_post(o, work, return_done);
 }
 
-int queue_return(struct queue *q, const char *id, unsigned attempt, const char *reason, bool is_free, queue_done_fn *fn,
-		 void *arg)
+int queue_return(struct queue *q, const char *id, unsigned attempt, const char *reason, enum queue_give how,
+		 queue_done_fn *fn, void *arg)
 {
-	return give_back(q, id, attempt, reason, is_free, return_work, fn, arg);
+	return give_back(q, id, attempt, reason, how, return_work, fn, arg);
 }
 
 int queue_bury(struct queue *q, const char *id, unsigned attempt, const char *reason, queue_done_fn *fn, void *arg)
 {
-	return give_back(q, id, attempt, reason, false, bury_work, fn, arg);
+	return give_back(q, id, attempt, reason, QUEUE_FAILED, bury_work, fn, arg);
 }
 
 /* ---- cancel ---- */
@@ -293,7 +295,7 @@ static int find_dead(sqlite3 *sql, const struct one_op *o, struct row *ret, stru
 	int rc = row_find(sql, o->id, o->has_owner ? o->owner : NULL, ret, err);
 
 	if (rc == 0 && ret->state != QUEUE_DEAD)
-		rc = error_set(err, ENOENT, "job '%s' is no dead letter: it is %s", o->id,
+		rc = error_set(err, ENOENT, "job '%s' is not a dead letter: it is %s", o->id,
 			       queue_state_name(ret->state));
 	return rc;
 }
@@ -304,16 +306,15 @@ static int replay_work(sqlite3 *sql, void *arg, struct error *err)
 	struct row row;
 	int rc = find_dead(sql, o, &row, err);
 
-	if (rc == 0 && o->is_over)
-		rc = error_set(err, ENOBUFS, "the queue is full: %llu jobs wait",
-			       (unsigned long long)o->op.q->options.max_waiting);
 	if (rc == 0)
-		rc = db_run(sql,
-			    "UPDATE job SET state = 0, is_ready = 1, failures = 0, not_before_ms = ?2, finished_ms = 0 "
-			    "WHERE seq = ?1",
-			    DB_VALUES(DB_INT(row.seq), DB_INT(o->op.now_ms)), err);
-	if (rc >= 0)
-		rc = row_update_turn(sql, row.owner, row.priority, err);
+		rc = load_room(sql, &o->op.q->options, &(struct load_asks){ .owner = row.owner, .used = o->used }, err);
+	if (rc == 0)
+		rc = db_run(
+			sql,
+			"UPDATE job SET state = 0, is_ready = 1, failures = 0, not_before_ms = ?2, finished_ms = 0, "
+			"lacked_ms = 0 "
+			"WHERE seq = ?1",
+			DB_VALUES(DB_INT(row.seq), DB_INT(o->op.now_ms)), err);
 	if (rc < 0)
 		return rc;
 	op_moved(&o->op, QUEUE_DEAD, QUEUE_WAITING);
@@ -338,7 +339,7 @@ int queue_replay(struct queue *q, const char *id, const char *owner, queue_done_
 	if (!o)
 		return -ENOMEM;
 	o->fn = fn;
-	o->is_over = q->counts.waiting + q->submitting >= q->options.max_waiting;
+	o->used = q->counts.waiting + q->submitting;
 	rc = one_post(o, replay_work, replay_done);
 	q->submitting += rc == 0;
 	return rc;

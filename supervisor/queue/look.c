@@ -16,6 +16,7 @@ enum { LIST_MAX = 200, CURSOR_BYTES = 24 };
 struct get_op {
 	struct op op;
 	char id[QUEUE_ID_BYTES];
+	char owner[QUEUE_OWNER_BYTES], key[QUEUE_KEY_BYTES]; /* instead of the id; "" not */
 	bool with_journal;
 	struct queue_record record; /* its pointers are owned */
 	queue_get_fn *fn;
@@ -46,16 +47,25 @@ static int copy_blob(sqlite3_stmt *st, int column, char **ret, size_t *ret_size,
 	return 0;
 }
 
+#define GET                                                                                                            \
+	"SELECT " ROW_COLUMNS ", spec.json, result.json, result.journal FROM job JOIN spec USING (seq) "               \
+	"LEFT JOIN result USING (seq) WHERE "
+
+static sqlite3_stmt *select_job(sqlite3 *sql, const struct get_op *o, struct error *err)
+{
+	if (!*o->key)
+		return db_query(sql, GET "job.id = ?1", DB_VALUES(DB_TEXT(o->id)), err);
+	return db_query(sql, GET "job.owner = ?1 AND job.key = ?2 AND job.key <> ''",
+			DB_VALUES(DB_TEXT(o->owner), DB_TEXT(o->key)), err);
+}
+
 static int get_work(sqlite3 *sql, void *arg, struct error *err)
 {
 	struct get_op *o = arg;
 	struct queue_record *r = &o->record;
 	struct error e = ERROR_INIT;
 	char *result = NULL, *journal = NULL;
-	sqlite3_stmt *st = db_query(sql,
-				    "SELECT " ROW_COLUMNS ", spec.json, result.json, result.journal FROM job "
-				    "JOIN spec USING (seq) LEFT JOIN result USING (seq) WHERE job.id = ?1",
-				    DB_VALUES(DB_TEXT(o->id)), &e);
+	sqlite3_stmt *st = select_job(sql, o, &e);
 	int rc = st ? db_step(sql, st, &e) : -e.code;
 
 	if (rc == 0)
@@ -83,21 +93,54 @@ static void get_done(const struct error *e, void *arg)
 	op_free(&o->op);
 }
 
-int queue_get(struct queue *q, const char *id, bool with_journal, queue_get_fn *fn, void *arg)
+static int get_post(struct get_op *o, queue_get_fn *fn, void *arg)
 {
-	struct get_op *o = op_new(q, sizeof(*o));
 	int rc;
 
-	if (!o)
-		return -ENOMEM;
-	(void)text_copy(o->id, sizeof(o->id), id); /* too long: "", which no job is called */
-	o->with_journal = with_journal;
 	o->fn = fn;
 	o->arg = arg;
 	rc = op_read(&o->op, get_work, get_done);
 	if (rc < 0)
 		op_free(&o->op);
 	return rc;
+}
+
+int queue_get(struct queue *q, const char *id, bool with_journal, queue_get_fn *fn, void *arg)
+{
+	struct get_op *o = op_new(q, sizeof(*o));
+
+	if (!o)
+		return -ENOMEM;
+	(void)text_copy(o->id, sizeof(o->id), id); /* too long: "", which no job is called */
+	o->with_journal = with_journal;
+	return get_post(o, fn, arg);
+}
+
+int queue_get_key(struct queue *q, const char *owner, const char *key, queue_get_fn *fn, void *arg)
+{
+	struct get_op *o = op_new(q, sizeof(*o));
+
+	if (!o)
+		return -ENOMEM;
+	(void)text_copy(o->owner, sizeof(o->owner), owner); /* too long: "", and then no job is found, as below */
+	(void)text_copy(o->key, sizeof(o->key), key);
+	return get_post(o, fn, arg);
+}
+
+/* ---- names ---- */
+
+struct job_name job_name_make(enum queue_space space, const char *owner, const char *id)
+{
+	struct job_name n = { .space = space };
+
+	(void)text_copy(n.owner, sizeof(n.owner), owner);
+	(void)text_copy(n.id, sizeof(n.id), id);
+	return n;
+}
+
+bool job_name_equal(const struct job_name *a, const struct job_name *b)
+{
+	return a->space == b->space && strcmp(a->id, b->id) == 0 && strcmp(a->owner, b->owner) == 0;
 }
 
 /* ---- list ---- */
@@ -162,7 +205,7 @@ static int list_work(sqlite3 *sql, void *arg, struct error *err)
 	sqlite3_stmt *st;
 
 	if (o->cursor[0] && parse_u64(o->cursor, 1, INT64_MAX, &below, NULL) < 0)
-		return error_set(err, EINVAL, "cursor: not one that a list returned");
+		return error_set(err, EINVAL, "cursor: this is not a cursor that a list returned");
 	if (o->state >= QUEUE_STATES || o->limit < 1 || o->limit > LIST_MAX)
 		return error_set(err, EINVAL, "limit: 1 to %d", LIST_MAX);
 	st = db_query(sql, list_statements[o->has_owner][o->state >= 0], DB_VALUES(DB_INT(below), DB_INT(o->limit + 1)),

@@ -199,11 +199,10 @@ static int promote_work(sqlite3 *sql, void *arg, struct error *err)
 	struct op *op = arg;
 
 	for (int i = 0; i < PROMOTE_SLICE; i++) {
-		struct row row = { .seq = 0 };
 		struct error e = ERROR_INIT;
 		sqlite3_stmt *st =
 			db_query(sql,
-				 "SELECT seq, owner, priority FROM job INDEXED BY job_delayed WHERE "
+				 "SELECT seq FROM job INDEXED BY job_delayed WHERE "
 				 "state = 0 AND is_ready = 0 AND not_before_ms <= ?1 ORDER BY not_before_ms LIMIT 1",
 				 DB_VALUES(DB_INT(op->now_ms)), &e);
 		int rc = st ? db_step(sql, st, &e) : -e.code;
@@ -212,12 +211,8 @@ static int promote_work(sqlite3 *sql, void *arg, struct error *err)
 			return error_set(err, e.code, "%s", e.text);
 		if (rc == 0)
 			break;
-		row.seq = sqlite3_column_int64(st, 0);
-		row.priority = sqlite3_column_int(st, 2);
-		(void)text_copy(row.owner, sizeof(row.owner), (const char *)sqlite3_column_text(st, 1));
-		rc = db_run(sql, "UPDATE job SET is_ready = 1 WHERE seq = ?1", DB_VALUES(DB_INT(row.seq)), err);
-		if (rc >= 0)
-			rc = row_update_turn(sql, row.owner, row.priority, err);
+		rc = db_run(sql, "UPDATE job SET is_ready = 1 WHERE seq = ?1",
+			    DB_VALUES(DB_INT(sqlite3_column_int64(st, 0))), err);
 		if (rc < 0)
 			return rc;
 		op->has_work = true;
@@ -294,7 +289,9 @@ static int load_work(sqlite3 *sql, void *arg, struct error *err)
 static int check_options(const struct queue_options *o, struct error *err)
 {
 	if (!o->node[0])
-		return error_set(err, EINVAL, "queue: a node needs a name");
+		return error_set(err, EINVAL, "queue: the node has no name");
+	if (!o->cancelled)
+		return error_set(err, EINVAL, "queue: nobody makes results of cancelled jobs");
 	if (!o->attempts || !o->max_waiting)
 		return error_set(err, EINVAL, "queue: attempts and max_waiting must be at least 1");
 	if (o->lease_ns < NS_PER_MS || o->retention_ns < NS_PER_MS)

@@ -1,10 +1,12 @@
 /*
- * What the parts of the queue share: queue.c (life, counts, timers), submit.c, take.c, finish.c, look.c, sweep.c, and
- * row.c (the rules on the rows that more than one of them needs).
+ * What the parts of the queue share: queue.c (life, counts, timers), submit.c, take.c, finish.c, look.c, sweep.c,
+ * load.c (what owners hold, and turns) and row.c (the rules on the rows that more than one of them needs).
  *
  * Each call is one struct that begins with `struct op`: filled on the loop, worked on by the database thread, read on
  * the loop again when it is durable. Nothing of struct queue is touched on the thread but its options, which never
  * change. So there is no lock.
+ *
+ * Runs in: front, on the loop and on the database thread.
  */
 #pragma once
 
@@ -87,8 +89,9 @@ const struct lease *queue_held(struct queue *q, const char *id, unsigned attempt
 /* The columns that row_read() wants, in its order; add ", spec.json" for with_spec. */
 #define ROW_COLUMNS                                                                                                    \
 	"job.id, job.owner, job.key, job.fingerprint, job.state, job.is_ending, job.priority, job.attempt, "           \
-	"job.failures, job.queued_ms, job.not_before_ms, job.finished_ms, job.node, job.status, job.reason"
-enum { ROW_N_COLUMNS = 15 };
+	"job.failures, job.queued_ms, job.not_before_ms, job.finished_ms, job.node, job.status, job.reason, "          \
+	"job.unstarted"
+enum { ROW_N_COLUMNS = 16 };
 
 /* What a transition has to know. */
 struct row {
@@ -97,8 +100,8 @@ struct row {
 	int priority;
 	enum queue_state state;
 	bool is_ready, is_ending;
-	unsigned attempt, failures;
-	uint64_t queued_ms;
+	unsigned attempt, failures, unstarted;
+	uint64_t queued_ms, lacked_ms;
 };
 
 /* ENOENT; owner NULL: anybody's. */
@@ -117,17 +120,27 @@ struct jobs {
 struct queue_job *jobs_add(struct jobs *jobs, struct error *err); /* zeroed; NULL: out of memory */
 void jobs_done(struct jobs *jobs);
 
-/* The oldest ready row of that owner and priority has become another one (or none): keep `turn` right. */
-int row_update_turn(sqlite3 *sql, const char *owner, int priority, struct error *err);
-
 /* A leased row is given back: waiting, dead or cancelled, as its attempts and its cancellation say. */
-int row_give_back(sqlite3 *sql, struct op *op, const char *id, const struct row *row, const char *reason, bool is_free,
-		  struct error *err);
+int row_give_back(sqlite3 *sql, struct op *op, const char *id, const struct row *row, const char *reason,
+		  enum queue_give how, struct error *err);
 /* Waiting or leased to cancelled, with the result that says so. */
 int row_cancel(sqlite3 *sql, struct op *op, const char *id, const struct row *row, const char *reason,
 	       struct error *err);
 int row_bury(sqlite3 *sql, struct op *op, const struct row *row, unsigned failures, const char *reason,
 	     struct error *err);
+
+/* ---- load.c: on the thread, what owners hold and whose turn it is ---- */
+
+/* What asks for a place. */
+struct load_asks {
+	const char *owner;
+	uint64_t used; /* places of the queue that were taken when it came, those in flight as well */
+	bool is_root, is_delayed;
+};
+/* 0; ENOBUFS: there is none for it, and err says whether it is the queue or the owner's share that is full. */
+int load_room(sqlite3 *sql, const struct queue_options *options, const struct load_asks *asks, struct error *err);
+/* The job that goes next. 1: *ret_seq is it; 0: nothing is due. That its owner had a turn is noted when it is leased. */
+int load_next(sqlite3 *sql, int64_t *ret_seq, struct error *err);
 
 /* ---- sweep.c ---- */
 

@@ -1,17 +1,19 @@
 /* The rules on the rows of the queue, on the database thread: see queue_impl.h. */
 #include <errno.h>
-#include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "runtime/base/cleanup.h"
 #include "runtime/base/error.h"
 #include "runtime/base/text.h"
 #include "supervisor/queue/queue_impl.h"
 
-enum { BACKOFF_MAX_MS = 5 * 60 * 1000 };
+enum {
+	BACKOFF_MAX_MS = 5 * 60 * 1000,
+	LACK_MS = 10 * 60 * 1000,
+	LACK_AGAIN_MIN_MS = 1000, /* a quarter of how long it has been so, within these */
+	LACK_AGAIN_MAX_MS = 15000,
+};
 
 static const char *column_text(sqlite3_stmt *st, int i)
 {
@@ -27,7 +29,7 @@ int row_find(sqlite3 *sql, const char *id, const char *owner, struct row *ret, s
 	struct error e = ERROR_INIT;
 	sqlite3_stmt *st = db_query(sql,
 				    "SELECT seq, owner, priority, state, is_ready, is_ending, attempt, failures, "
-				    "queued_ms FROM job WHERE id = ?1",
+				    "queued_ms, unstarted, lacked_ms FROM job WHERE id = ?1",
 				    DB_VALUES(DB_TEXT(id)), &e);
 	int rc = st ? db_step(sql, st, &e) : -e.code;
 
@@ -44,6 +46,8 @@ int row_find(sqlite3 *sql, const char *id, const char *owner, struct row *ret, s
 		.attempt = (unsigned)sqlite3_column_int64(st, 6),
 		.failures = (unsigned)sqlite3_column_int64(st, 7),
 		.queued_ms = (uint64_t)sqlite3_column_int64(st, 8),
+		.unstarted = (unsigned)sqlite3_column_int64(st, 9),
+		.lacked_ms = (uint64_t)sqlite3_column_int64(st, 10),
 	};
 	(void)text_copy(ret->owner, sizeof(ret->owner), column_text(st, 1)); /* as long as it was when it came in */
 	return 0;
@@ -94,6 +98,7 @@ int row_read(sqlite3_stmt *st, bool with_spec, struct queue_job *ret, struct err
 	ret->queued_ms = (uint64_t)sqlite3_column_int64(st, 9);
 	ret->not_before_ms = (uint64_t)sqlite3_column_int64(st, 10);
 	ret->finished_ms = (uint64_t)sqlite3_column_int64(st, 11);
+	ret->unstarted = (unsigned)sqlite3_column_int64(st, 15);
 	if (with_spec) {
 		const void *blob = sqlite3_column_blob(st, ROW_N_COLUMNS);
 		size_t size = (size_t)sqlite3_column_bytes(st, ROW_N_COLUMNS);
@@ -137,28 +142,6 @@ void jobs_done(struct jobs *jobs)
 	*jobs = (struct jobs){ .list = NULL };
 }
 
-/* ---- turns ---- */
-
-int row_update_turn(sqlite3 *sql, const char *owner, int priority, struct error *err)
-{
-	struct error e = ERROR_INIT;
-	sqlite3_stmt *st = db_query(sql,
-				    "SELECT seq FROM job INDEXED BY job_ready WHERE state = 0 AND is_ready = 1 AND "
-				    "owner = ?1 AND priority = ?2 ORDER BY seq LIMIT 1",
-				    DB_VALUES(DB_TEXT(owner), DB_INT(priority)), &e);
-	int rc = st ? db_step(sql, st, &e) : -e.code;
-
-	if (rc > 0)
-		rc = db_run(sql,
-			    "INSERT INTO turn VALUES (?1, ?2, ?3) ON CONFLICT (owner, priority) "
-			    "DO UPDATE SET seq = ?3 WHERE seq <> ?3",
-			    DB_VALUES(DB_TEXT(owner), DB_INT(priority), DB_INT(sqlite3_column_int64(st, 0))), &e);
-	else if (rc == 0)
-		rc = db_run(sql, "DELETE FROM turn WHERE owner = ?1 AND priority = ?2",
-			    DB_VALUES(DB_TEXT(owner), DB_INT(priority)), &e);
-	return rc < 0 ? error_set(err, e.code, "%s", e.text) : 0;
-}
-
 /* ---- transitions ---- */
 
 static uint64_t backoff_ms(const struct queue_options *o, unsigned failures)
@@ -184,73 +167,119 @@ int row_bury(sqlite3 *sql, struct op *op, const struct row *row, unsigned failur
 	return 0;
 }
 
-int row_give_back(sqlite3 *sql, struct op *op, const char *id, const struct row *row, const char *reason, bool is_free,
-		  struct error *err)
+/* What becomes of a row that is given back. */
+struct given {
+	unsigned failures, unstarted;
+	uint64_t due_ms, lacked_ms;
+	bool is_dead;
+};
+
+static void give_failed(const struct queue_options *o, uint64_t now_ms, struct given *ret)
 {
-	const struct queue_options *o = &op->q->options;
-	unsigned failures = row->failures + !is_free;
-	uint64_t due_ms = is_free ? op->now_ms : op->now_ms + backoff_ms(o, failures);
-	bool is_ready = due_ms <= op->now_ms;
+	ret->failures++;
+	ret->lacked_ms = 0;
+	ret->is_dead = ret->failures >= o->attempts;
+	ret->due_ms = now_ms + backoff_ms(o, ret->failures);
+}
+
+/* A clock that was set back makes it new, which is the careful side. */
+static void give_lacking(const struct queue_options *o, const struct row *row, uint64_t now_ms, struct given *ret)
+{
+	uint64_t since = row->lacked_ms && row->lacked_ms <= now_ms ? row->lacked_ms : now_ms,
+		 again = (now_ms - since) / 4;
+
+	again = again > LACK_AGAIN_MIN_MS ? again : LACK_AGAIN_MIN_MS;
+	again = again < LACK_AGAIN_MAX_MS ? again : LACK_AGAIN_MAX_MS;
+	ret->unstarted++;
+	ret->lacked_ms = since;
+	ret->is_dead = now_ms - since >= (o->lack_ns ? o->lack_ns / 1000000 : LACK_MS);
+	ret->due_ms = now_ms + again;
+}
+
+static struct given give(const struct queue_options *o, const struct row *row, uint64_t now_ms, enum queue_give how)
+{
+	struct given g = {
+		.failures = row->failures, .unstarted = row->unstarted, .due_ms = now_ms, .lacked_ms = row->lacked_ms
+	};
+
+	switch (how) {
+	case QUEUE_FAILED:
+		give_failed(o, now_ms, &g);
+		break;
+	case QUEUE_FREE:
+		g.lacked_ms = 0; /* it ran */
+		break;
+	case QUEUE_UNSTARTED:
+		g.unstarted++;
+		break;
+	case QUEUE_LACKING:
+		give_lacking(o, row, now_ms, &g);
+		break;
+	}
+	return g;
+}
+
+int row_give_back(sqlite3 *sql, struct op *op, const char *id, const struct row *row, const char *reason,
+		  enum queue_give how, struct error *err)
+{
+	const struct given g = give(&op->q->options, row, op->now_ms, how);
+	bool is_ready = g.due_ms <= op->now_ms;
 	int rc;
 
 	if (row->is_ending)
 		return row_cancel(sql, op, id, row, "cancelled", err);
-	if (failures >= o->attempts && !is_free)
-		return row_bury(sql, op, row, failures, reason, err);
-	rc = db_run(sql,
-		    "UPDATE job SET state = 0, is_ready = ?2, lease_ms = 0, failures = ?3, not_before_ms = ?4, "
-		    "reason = ?5 WHERE seq = ?1",
-		    DB_VALUES(DB_INT(row->seq), DB_INT(is_ready), DB_INT(failures), DB_INT(due_ms), DB_TEXT(reason)),
-		    err);
-	if (rc >= 0 && is_ready)
-		rc = row_update_turn(sql, row->owner, row->priority, err);
+	rc = db_run(sql, "UPDATE job SET unstarted = ?2, lacked_ms = ?3 WHERE seq = ?1",
+		    DB_VALUES(DB_INT(row->seq), DB_INT(g.unstarted), DB_INT(g.lacked_ms)), err);
+	if (rc >= 0 && g.is_dead)
+		return row_bury(sql, op, row, g.failures, reason, err);
+	if (rc >= 0)
+		rc = db_run(sql,
+			    "UPDATE job SET state = 0, is_ready = ?2, lease_ms = 0, failures = ?3, not_before_ms = ?4, "
+			    "reason = ?5 WHERE seq = ?1",
+			    DB_VALUES(DB_INT(row->seq), DB_INT(is_ready), DB_INT(g.failures), DB_INT(g.due_ms),
+				      DB_TEXT(reason)),
+			    err);
 	if (rc < 0)
 		return rc;
 	op_moved(op, QUEUE_LEASED, QUEUE_WAITING);
 	op->has_work |= is_ready;
-	if (!is_ready && due_ms < op->due_ms)
-		op->due_ms = due_ms;
+	if (!is_ready && g.due_ms < op->due_ms)
+		op->due_ms = g.due_ms;
 	return 0;
 }
 
-static void print_time(char ret[40], uint64_t ms)
+/* The request is told as well: its language, its policy. */
+static int cancelled_json(sqlite3 *sql, const struct op *op, const char *id, const struct row *row, const char *reason,
+			  char **ret, struct error *err)
 {
-	time_t seconds = (time_t)(ms / 1000);
-	struct tm tm;
-	size_t n;
+	struct error e = ERROR_INIT;
+	sqlite3_stmt *st = db_query(sql, "SELECT json FROM spec WHERE seq = ?1", DB_VALUES(DB_INT(row->seq)), &e);
+	int rc = st ? db_step(sql, st, &e) : -e.code;
+	struct queue_unrun u = { .id = id,
+				 .node = op->q->options.node,
+				 .reason = reason,
+				 .attempt = row->attempt - row->unstarted,
+				 .queued_ms = row->queued_ms,
+				 .finished_ms = op->now_ms };
 
-	(void)gmtime_r(&seconds, &tm);
-	n = strftime(ret, 40, "%Y-%m-%dT%H:%M:%S", &tm);
-	(void)snprintf(ret + n, 40 - n, ".%03uZ", (unsigned)(ms % 1000));
-}
-
-/* The result of a job that has none of its own: the fields of API.md, as they are before anything ran. */
-static char *cancelled_json(const struct op *op, const char *id, const struct row *row, const char *reason)
-{
-	char queued[40], finished[40];
-	json_t *o;
-	char *text;
-
-	print_time(queued, row->queued_ms);
-	print_time(finished, op->now_ms);
-	o = json_pack("{ss ss ss sn sn ss ss sb sb si si si si sn s[] sI ss ss sn ss}", /**/
-		      "id", id, "status", "cancelled", "reason", reason, "exit_code", "signal", "stdout", "", "stderr",
-		      "", "stdout_truncated", 0, "stderr_truncated", 0, "wall_ms", 0, "cpu_ms", 0, "memory_peak", 0,
-		      "processes_peak", 0, "compile", "outputs", "attempt", (json_int_t)row->attempt, "node",
-		      op->q->options.node, "queued_at", queued, "started_at", "finished_at", finished);
-	text = o ? json_dumps(o, JSON_COMPACT) : NULL;
-	json_decref(o);
-	return text;
+	if (rc < 0)
+		return error_set(err, e.code, "%s", e.text);
+	if (rc > 0) {
+		u.spec = sqlite3_column_blob(st, 0);
+		u.spec_size = (size_t)sqlite3_column_bytes(st, 0);
+	}
+	*ret = op->q->options.cancelled(&u);
+	return *ret ? 0 : error_set(err, ENOMEM, "job '%s': no memory for its result", id);
 }
 
 int row_cancel(sqlite3 *sql, struct op *op, const char *id, const struct row *row, const char *reason,
 	       struct error *err)
 {
-	cleanup_free char *json = cancelled_json(op, id, row, reason);
-	int rc;
+	cleanup_free char *json = NULL;
+	int rc = cancelled_json(sql, op, id, row, reason, &json, err);
 
-	if (!json)
-		return error_set(err, ENOMEM, "job '%s': no memory for its result", id);
+	if (rc < 0)
+		return rc;
 	rc = db_run(sql,
 		    "UPDATE job SET state = 4, is_ready = 0, is_ending = 0, lease_ms = 0, finished_ms = ?2, "
 		    "status = 'cancelled', reason = ?3 WHERE seq = ?1",
@@ -258,8 +287,6 @@ int row_cancel(sqlite3 *sql, struct op *op, const char *id, const struct row *ro
 	if (rc >= 0)
 		rc = db_run(sql, "INSERT INTO result (seq, json, journal) VALUES (?1, ?2, x'')",
 			    DB_VALUES(DB_INT(row->seq), DB_BLOB(json, strlen(json))), err);
-	if (rc >= 0 && row->is_ready)
-		rc = row_update_turn(sql, row->owner, row->priority, err);
 	if (rc < 0)
 		return rc;
 	op_moved(op, row->state, QUEUE_CANCELLED);

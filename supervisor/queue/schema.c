@@ -1,10 +1,12 @@
 /* Tables and their versions: see schema.h. */
 #include "supervisor/queue/schema.h"
 
+#include <assert.h>
 #include <errno.h>
 
 #include "runtime/base/error.h"
 #include "supervisor/queue/db.h"
+#include "supervisor/queue/queue.h"
 
 /*
  * job          one row a job, small: what lists, turns and sweeps look at. seq is the order of arrival.
@@ -12,53 +14,35 @@
  *   is_ready   of a waiting one: it is due. What is not yet due stands in job_delayed until its time has come.
  *   attempt    the number of the lease, the fence: never goes down, not even by a replay
  *   failures   the attempts that count against the bound
+ *   unstarted  leases in which nothing of it ran: they are no attempts for those who look
+ *   lacked_ms  since when it is given from hand to hand because nobody has its image; 0: it is not
  *   is_ending  somebody cancelled it while it was leased: it must not run again
  * spec, result the large parts
  *   The partial indexes hold the few rows of one state each. The planner has no statistics and prefers the wide ones,
  *   so the statements name them (INDEXED BY).
- * turn         of each owner and priority the oldest row that is ready, so that taking one job costs a few look-ups
- *              however many wait: the owners are compared, not their jobs
+ * load         one row for each owner who has something waiting or leased: how much of it, and whose turn it is. Kept by
+ *              triggers on job, so no statement can forget it and both are always of one transaction. Admitting or taking a
+ *              job costs a few look-ups however many jobs and owners there are.
+ *   waiting    jobs in state 0; of these, ready are due, and delayed wait for a time that their client named. The
+ *              others had a failure and wait for their next attempt.
+ *   served     when the owner was served last, as an even number that grows with each service. Who comes anew gets
+ *              the odd one just before the last: coming and going gives nobody an earlier turn.
+ *   since      seq of the job with which the row came: the order of those who came at the same turn
+ * load_all     delayed of all owners together, and bytes of all that has ended
+ * kept         of each owner, the bytes of what has ended: request, result, journal (job.bytes), kept by triggers too
  */
+/* The steps: sql/N_SUBJECT.sql, embedded by schema_text.S. They hold the numbers of states as files of users do. */
+extern const char queue_sql_jobs[], queue_sql_unstarted[], queue_sql_load[], queue_sql_kept[];
+
+static_assert(QUEUE_WAITING == 0 && QUEUE_LEASED == 1 && QUEUE_DONE == 2 && QUEUE_DEAD == 3 && QUEUE_CANCELLED == 4 &&
+		      QUEUE_STATES == 5,
+	      "the numbers in SQL, here and in the statements of this folder, are those of enum queue_state");
+
 static const char *const queue_steps[] = {
-	"CREATE TABLE job ("
-	" seq INTEGER PRIMARY KEY AUTOINCREMENT,"
-	" id TEXT NOT NULL UNIQUE,"
-	" owner TEXT NOT NULL,"
-	" key TEXT NOT NULL DEFAULT '',"
-	" fingerprint TEXT NOT NULL DEFAULT '',"
-	" state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 4),"
-	" is_ready INTEGER NOT NULL DEFAULT 0,"
-	" is_ending INTEGER NOT NULL DEFAULT 0,"
-	" priority INTEGER NOT NULL DEFAULT 0,"
-	" attempt INTEGER NOT NULL DEFAULT 0,"
-	" failures INTEGER NOT NULL DEFAULT 0,"
-	" queued_ms INTEGER NOT NULL,"
-	" not_before_ms INTEGER NOT NULL DEFAULT 0,"
-	" lease_ms INTEGER NOT NULL DEFAULT 0,"
-	" finished_ms INTEGER NOT NULL DEFAULT 0,"
-	" node TEXT NOT NULL DEFAULT '',"
-	" status TEXT NOT NULL DEFAULT '',"
-	" reason TEXT NOT NULL DEFAULT '');"
-	"CREATE UNIQUE INDEX job_key ON job (owner, key) WHERE key <> '';"
-	"CREATE INDEX job_ready ON job (owner, priority, seq) WHERE state = 0 AND is_ready = 1;"
-	"CREATE INDEX job_delayed ON job (not_before_ms) WHERE state = 0 AND is_ready = 0;"
-	"CREATE INDEX job_leased ON job (owner) WHERE state = 1;"
-	"CREATE INDEX job_state ON job (state, seq);"
-	"CREATE INDEX job_owner ON job (owner, state, seq);"
-	"CREATE INDEX job_finished ON job (state, finished_ms) WHERE state >= 2;"
-	"CREATE TABLE spec ("
-	" seq INTEGER PRIMARY KEY REFERENCES job ON DELETE CASCADE,"
-	" json BLOB NOT NULL);"
-	"CREATE TABLE result ("
-	" seq INTEGER PRIMARY KEY REFERENCES job ON DELETE CASCADE,"
-	" json BLOB NOT NULL,"
-	" journal BLOB NOT NULL);"
-	"CREATE TABLE turn ("
-	" owner TEXT NOT NULL,"
-	" priority INTEGER NOT NULL,"
-	" seq INTEGER NOT NULL,"
-	" PRIMARY KEY (owner, priority)) WITHOUT ROWID;"
-	"CREATE INDEX turn_order ON turn (priority DESC, seq);",
+	queue_sql_jobs,
+	queue_sql_unstarted,
+	queue_sql_load,
+	queue_sql_kept,
 };
 
 const struct schema queue_schema = {

@@ -16,10 +16,10 @@ static int finish(void *self, const struct queue_result *r, queue_done_fn *fn, v
 	return queue_finish(self, r, fn, arg);
 }
 
-static int give_back(void *self, const char *id, unsigned attempt, const char *reason, bool is_free, queue_done_fn *fn,
-		     void *arg)
+static int give_back(void *self, const char *id, unsigned attempt, const char *reason, enum queue_give how,
+		     queue_done_fn *fn, void *arg)
 {
-	return queue_return(self, id, attempt, reason, is_free, fn, arg);
+	return queue_return(self, id, attempt, reason, how, fn, arg);
 }
 
 static int bury(void *self, const char *id, unsigned attempt, const char *reason, queue_done_fn *fn, void *arg)

@@ -21,7 +21,7 @@ struct source_ops {
 	int (*take)(void *self, size_t n, queue_take_fn *fn, void *arg);
 	int (*extend)(void *self, const char *id, unsigned attempt, queue_extend_fn *fn, void *arg);
 	int (*finish)(void *self, const struct queue_result *r, queue_done_fn *fn, void *arg);
-	int (*give_back)(void *self, const char *id, unsigned attempt, const char *reason, bool is_free,
+	int (*give_back)(void *self, const char *id, unsigned attempt, const char *reason, enum queue_give how,
 			 queue_done_fn *fn, void *arg);
 	int (*bury)(void *self, const char *id, unsigned attempt, const char *reason, queue_done_fn *fn, void *arg);
 	/* leases of this node in an earlier life; called once, before the first take */
@@ -40,6 +40,7 @@ struct source_ops {
 struct source {
 	const struct source_ops *ops;
 	void *self;
+	enum queue_space space; /* whose ids it has; several sources may share one */
 	/* set by the dispatcher: there may be work */
 	void (*on_work)(struct source *s);
 	void *arg;

@@ -10,7 +10,7 @@
 struct submit_op {
 	struct op op;
 	struct queue_job job;
-	bool is_over; /* the queue was full when it came */
+	uint64_t used; /* places of the queue, when it came */
 	enum queue_submitted how;
 	char id[QUEUE_ID_BYTES]; /* the answer's */
 	queue_submit_fn *fn;
@@ -57,10 +57,6 @@ static int insert(sqlite3 *sql, struct submit_op *o, struct error *err)
 	seq = sqlite3_last_insert_rowid(sql);
 	rc = db_run(sql, "INSERT INTO spec VALUES (?1, ?2)", DB_VALUES(DB_INT(seq), DB_BLOB(o->spec, j->spec_size)),
 		    err);
-	/* the newest of its owner: it has the turn only when nobody has */
-	if (rc >= 0 && is_ready)
-		rc = db_run(sql, "INSERT INTO turn VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-			    DB_VALUES(DB_TEXT(j->owner), DB_INT(j->priority), DB_INT(seq)), err);
 	if (rc < 0)
 		return rc;
 	op_moved(&o->op, QUEUE_STATES, QUEUE_WAITING);
@@ -74,6 +70,10 @@ static int insert(sqlite3 *sql, struct submit_op *o, struct error *err)
 static int submit_work(sqlite3 *sql, void *arg, struct error *err)
 {
 	struct submit_op *o = arg;
+	const struct load_asks asks = { .owner = o->job.owner,
+					.used = o->used,
+					.is_root = o->job.is_root,
+					.is_delayed = o->job.not_before_ms > o->op.now_ms };
 	int rc;
 
 	if (!o->job.id[0])
@@ -83,10 +83,8 @@ static int submit_work(sqlite3 *sql, void *arg, struct error *err)
 		if (rc != 0)
 			return rc < 0 ? rc : 0;
 	}
-	if (o->is_over)
-		return error_set(err, ENOBUFS, "the queue is full: %llu jobs wait",
-				 (unsigned long long)o->op.q->options.max_waiting);
-	return insert(sql, o, err);
+	rc = load_room(sql, &o->op.q->options, &asks, err);
+	return rc < 0 ? rc : insert(sql, o, err);
 }
 
 static void submit_done(const struct error *e, void *arg)
@@ -120,7 +118,7 @@ int queue_submit(struct queue *q, const struct queue_job *job, queue_submit_fn *
 	o->arg = arg;
 	/* counted here, with what is posted: the bound is never passed, whatever is done in which order on the thread
 	 */
-	o->is_over = q->counts.waiting + q->submitting >= q->options.max_waiting;
+	o->used = q->counts.waiting + q->submitting;
 	rc = op_post(&o->op, submit_work, submit_done);
 	if (rc < 0)
 		op_free(&o->op);

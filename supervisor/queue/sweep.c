@@ -52,6 +52,7 @@ struct sweep_op {
 	size_t n, room;
 	uint64_t oldest_ms, free_pages, pages;
 	bool is_past; /* something is past its retention */
+	bool is_over; /* more is kept than may be */
 	bool has_more;
 };
 
@@ -113,13 +114,14 @@ static int look_up(sqlite3 *sql, const char *text, const struct db_value *values
 static int look_work(sqlite3 *sql, void *arg, struct error *err)
 {
 	struct sweep_op *o = arg;
-	uint64_t keep = retention_ms(o->op.q), results = 0, dead = 0;
+	uint64_t keep = retention_ms(o->op.q), max = o->op.q->options.max_kept_bytes, results = 0, dead = 0, kept = 0;
 	struct error e = ERROR_INIT;
 	int rc = look_at_leases(sql, o, &e);
 
 	if (rc >= 0)
 		rc = look_up(sql,
-			     "SELECT max(queued_ms, not_before_ms) FROM job WHERE seq = (SELECT min(seq) FROM turn)",
+			     "SELECT max(queued_ms, not_before_ms) FROM job INDEXED BY job_oldest WHERE state = 0 AND "
+			     "is_ready = 1 ORDER BY seq LIMIT 1",
 			     NULL, &o->oldest_ms, &e);
 	if (rc >= 0)
 		rc = look_up(sql, "SELECT 1 FROM job WHERE state IN (2, 4) AND state >= 2 AND finished_ms < ?1 LIMIT 1",
@@ -131,7 +133,10 @@ static int look_work(sqlite3 *sql, void *arg, struct error *err)
 		rc = look_up(sql, "PRAGMA freelist_count", NULL, &o->free_pages, &e);
 	if (rc >= 0)
 		rc = look_up(sql, "PRAGMA page_count", NULL, &o->pages, &e);
+	if (rc >= 0)
+		rc = look_up(sql, "SELECT bytes FROM load_all", NULL, &kept, &e);
 	o->is_past = results || dead;
+	o->is_over = max && kept > max;
 	return rc < 0 ? error_set(err, e.code, "%s", e.text) : 0;
 }
 
@@ -219,6 +224,46 @@ static int remove_some(sqlite3 *sql, struct sweep_op *o, enum queue_state state,
 	return 0;
 }
 
+/* The oldest that has ended of the owner who has most of it; dead letters when nothing else is left. */
+static const char oldest_of_most[] =
+	"WITH most AS (SELECT owner FROM kept ORDER BY bytes DESC LIMIT 1), "
+	"ended AS (SELECT min(seq) AS seq FROM job WHERE owner = (SELECT owner FROM most) AND state = 2 UNION ALL "
+	"SELECT min(seq) FROM job WHERE owner = (SELECT owner FROM most) AND state = 4), "
+	"dead AS (SELECT min(seq) AS seq FROM job WHERE owner = (SELECT owner FROM most) AND state = 3) "
+	"SELECT seq, state, bytes FROM job WHERE seq = coalesce((SELECT min(seq) FROM ended), (SELECT seq FROM dead))";
+
+static int remove_over(sqlite3 *sql, struct sweep_op *o, struct error *err)
+{
+	uint64_t max = o->op.q->options.max_kept_bytes, kept = 0, removed = 0;
+	struct error e = ERROR_INIT;
+	int n = 0, rc = look_up(sql, "SELECT bytes FROM load_all", NULL, &kept, &e);
+
+	while (rc >= 0 && max && kept > max && n < SLICE && removed < SLICE_BYTES) {
+		sqlite3_stmt *st = db_query(sql, oldest_of_most, NULL, &e);
+		sqlite3_int64 seq;
+		uint64_t bytes;
+		int state;
+
+		rc = st ? db_step(sql, st, &e) : -e.code;
+		if (rc <= 0)
+			break;
+		seq = sqlite3_column_int64(st, 0);
+		state = sqlite3_column_int(st, 1);
+		bytes = (uint64_t)sqlite3_column_int64(st, 2);
+		rc = db_run(sql, "DELETE FROM job WHERE seq = ?1", DB_VALUES(DB_INT(seq)), &e);
+		if (rc < 0)
+			break;
+		o->op.delta[state]--;
+		kept -= bytes < kept ? bytes : kept;
+		removed += bytes;
+		n++;
+	}
+	if (rc < 0)
+		return error_set(err, e.code, "%s", e.text);
+	o->has_more |= n > 0 && max && kept > max;
+	return 0;
+}
+
 static int remove_work(sqlite3 *sql, void *arg, struct error *err)
 {
 	struct sweep_op *o = arg;
@@ -226,6 +271,9 @@ static int remove_work(sqlite3 *sql, void *arg, struct error *err)
 	int rc;
 
 	o->has_more = false;
+	rc = o->is_over ? remove_over(sql, o, err) : 0;
+	if (rc < 0 || !o->is_past)
+		return rc;
 	rc = remove_some(sql, o, QUEUE_DONE, before(o->op.now_ms, keep), err);
 	if (rc == 0)
 		rc = remove_some(sql, o, QUEUE_CANCELLED, before(o->op.now_ms, keep), err);
@@ -249,7 +297,8 @@ static void remove_past(struct sweep_op *o)
 {
 	struct sweep *s = o->op.q->sweep;
 
-	if (o->is_past && s && clock_now_ns() >= s->keep_until_ns)
+	o->is_past = o->is_past && s && clock_now_ns() >= s->keep_until_ns;
+	if (o->is_past || (o->is_over && s))
 		next(o, remove_work, remove_done);
 	else
 		shrink(o);
@@ -274,7 +323,7 @@ static int expire_work(sqlite3 *sql, void *arg, struct error *err)
 		}
 		(void)snprintf(reason, sizeof(reason), "the lease of node '%s' ran out", s->node);
 		if (rc == 0)
-			rc = row_give_back(sql, &o->op, s->id, &row, reason, false, err);
+			rc = row_give_back(sql, &o->op, s->id, &row, reason, QUEUE_FAILED, err);
 		if (rc < 0)
 			return rc;
 	}

@@ -2,7 +2,7 @@
  * The queue: who goes first, what is answered twice with the same id, what a late result is told, how jobs die, come
  * back and are called off, and that lists stay put while jobs come in.
  */
-#include "tests/unit/queue_fixture.h"
+#include "tests/unit/supervisor/queue/queue_fixture.h"
 
 #include <jansson.h>
 
@@ -64,21 +64,97 @@ static void test_order(void)
 	j.priority = -1;
 	is_int(submit_job(&f, &j), 0, "and one without hurry");
 
-	is_str(take_one(&f), "eve0", "the highest priority goes first");
-	is_str(take_one(&f), "ann0", "then the oldest");
-	is_str(take_one(&f), "bob0", "then the owner with nothing running");
-	is_str(take_one(&f), "ann1", "owners with as many running: the oldest");
-	is_str(take_one(&f), "bob1", "and in turn");
-	is_str(take_one(&f), "ann2", "who is alone with the rest gets it");
+	j = fixture_job("bob9", "bob");
+	j.priority = 100;
+	is_int(submit_job(&f, &j), 0, "and one that matters to bob");
+
+	is_str(take_one(&f), "ann0", "who came first goes first, whatever the priority of others");
+	is_str(take_one(&f), "bob9", "then the next owner with nothing running: of one owner the highest priority");
+	is_str(take_one(&f), "eve0", "and the next");
+	is_str(take_one(&f), "low0", "to whom a low priority does no harm");
+	is_str(take_one(&f), "ann1", "owners with as many running: in turn");
+	is_str(take_one(&f), "bob0", "one after the other");
+	is_str(take_one(&f), "ann2", "and again");
 	is_int(finish(&f, "ann0", 1) | finish(&f, "ann1", 1) | finish(&f, "ann2", 1), 0, "ann's have ended");
 	(void)submit(&f, "bob2", "bob");
 	is_str(take_one(&f), "ann3", "what counts is what runs now");
 	is_int(take(&f, 10), 0, "taken together");
 	is_int(answer.n, 3, "the rest comes");
 	is_str(answer.jobs[0].id, "ann4", "ann runs one, bob two");
-	is_str(answer.jobs[1].id, "bob2", "then bob");
-	is_str(answer.jobs[2].id, "low0", "and the lowest priority last, though it runs nothing");
+	is_str(answer.jobs[1].id, "bob1", "then bob's oldest");
+	is_str(answer.jobs[2].id, "bob2", "and his last");
 	check_invariants(&f, "after all are taken");
+	fixture_done(&f);
+}
+
+/* With one slot nothing runs when the next one is chosen: then it is who was served that counts, not who came first. */
+static void test_turns(void)
+{
+	struct fixture f;
+	char order[512] = "", id[QUEUE_ID_BYTES];
+
+	fixture_init(&f, "turns");
+	for (int i = 0; i < 40; i++) {
+		(void)snprintf(id, sizeof(id), "a%d", i);
+		(void)submit(&f, id, "ann");
+	}
+	(void)submit(&f, "b0", "bob");
+	(void)submit(&f, "b1", "bob");
+	for (int i = 0; i < 5; i++) {
+		(void)snprintf(id, sizeof(id), "%s", take_one(&f));
+		(void)strcat(order, id); /* five of at most 64 */
+		(void)finish(&f, id, 1);
+	}
+	is_str(order, "a0b0a1b1a2", "two jobs behind forty of another owner are done second and fourth");
+	fixture_done(&f);
+}
+
+static int submit_at(struct fixture *f, const char *id, const char *owner, uint64_t delay_ms, bool is_root)
+{
+	struct queue_job j = fixture_job(id, owner);
+
+	j.not_before_ms = delay_ms ? queue_wall_ms() + delay_ms : 0;
+	j.is_root = is_root;
+	return submit_job(f, &j);
+}
+
+static int flood(struct fixture *f, const char *owner, uint64_t delay_ms, int n)
+{
+	char id[64];
+	int taken = 0;
+
+	for (int i = 0; i < n; i++) {
+		(void)snprintf(id, sizeof(id), "%s-%llu-%d", owner, (unsigned long long)delay_ms, i);
+		taken += submit_at(f, id, owner, delay_ms, false) == 0;
+	}
+	return taken;
+}
+
+static void test_shares(void)
+{
+	struct fixture f;
+
+	fixture_init(&f, "shares");
+	f.options.max_waiting = 160;
+	fixture_close(&f);
+	fixture_open(&f);
+	is_int(flood(&f, "ann", 3600000, 200), 29, "delayed jobs of one owner take three quarters of their quarter");
+	is_int(submit_at(&f, "d", "ann", 3600000, false), ENOBUFS, "and no more");
+	has_str(answer.text, "wait for their time", "which the refusal says");
+	is_int(submit_at(&f, "e", "eve", 3600000, false), 0, "while another owner's is taken");
+	is_int(flood(&f, "ann", 0, 200), 83, "with those that are due it has three quarters of all");
+	is_int(submit_at(&f, "f", "ann", 0, false), ENOBUFS, "then it is refused");
+	has_str(answer.text, "your share of the queue", "in words");
+	ok(flood(&f, "bob", 0, 200) > 20, "another owner still finds room");
+	ok(flood(&f, "eve", 0, 200) > 3, "and a third");
+	(void)flood(&f, "o1", 0, 50);
+	(void)flood(&f, "o2", 0, 50);
+	(void)flood(&f, "o3", 0, 50);
+	(void)flood(&f, "o4", 0, 50);
+	(void)flood(&f, "o5", 0, 50);
+	is_int(submit_at(&f, "g", "o9", 0, false), ENOBUFS, "when everything is full, nobody's");
+	is_int(submit_at(&f, "h", "admin", 0, true), 0, "but root's is taken");
+	check_invariants(&f, "with shares");
 	fixture_done(&f);
 }
 
@@ -158,11 +234,56 @@ static void test_bound(void)
 	is_int(rc, -EAGAIN, "more calls than the database may be behind are refused at once");
 	ok(posted >= DB_WAITING_MAX, "after as many as it says");
 	(void)uv_run(&f.loop, UV_RUN_DEFAULT);
-	is_int(flood_accepted, 100, "of all in flight, as many are accepted as may wait");
-	is_int(flood_refused, posted - 1 - 100, "and each of the others is told");
-	is_int(counts(&f).waiting, 100, "so many wait");
+	is_int(flood_accepted, 71, "of all in flight, as many are accepted as one owner may have wait");
+	is_int(flood_refused, posted - 1 - 71, "and each of the others is told");
+	is_int(counts(&f).waiting, 71, "so many wait");
 	is_int(take(&f, 1), 0, "one is taken");
 	is_int(submit(&f, "again", "ann"), 0, "and there is a place again");
+	fixture_done(&f);
+}
+
+/* What never ran was no attempt; what nobody can run for want of its image is put off, and dies in the end. */
+static void test_unstarted(void)
+{
+	struct fixture f;
+	struct queue_job j;
+
+	fixture_init(&f, "unstarted");
+	f.options.lack_ns = 1800 * NS_PER_MS;
+	fixture_close(&f);
+	fixture_open(&f);
+	(void)submit(&f, "u", "ann");
+	for (unsigned i = 1; i <= 5; i++) {
+		is_str(take_one(&f), "u", "a job is taken");
+		is_int(answer.jobs[0].unstarted, i - 1, "that was not started %u times", i - 1);
+		is_int(give_back(&f, "u", i, "no user namespace", QUEUE_UNSTARTED), 0,
+		       "and given back without a start");
+	}
+	is_int(get(&f, "u"), 0, "more often than it has attempts");
+	j = answer.jobs[0];
+	is_int(j.state, QUEUE_WAITING, "it waits");
+	is_int(j.failures, 0, "without a failure");
+	is_int(j.attempt - j.unstarted, 0, "and without an attempt");
+	is_str(j.reason, "no user namespace", "with the reason");
+	is_str(take_one(&f), "u", "it is due");
+	is_int(give_back(&f, "u", 6, "no image", QUEUE_LACKING), 0, "given back for want of its image");
+	is_int(take(&f, 1), 0, "at once");
+	is_int(answer.n, 0, "it is put off");
+	fixture_serve(&f, 1100);
+	is_str(take_one(&f), "u", "for a second");
+	is_int(give_back(&f, "u", 7, "no image", QUEUE_LACKING), 0, "given back once more");
+	fixture_serve(&f, 1100);
+	is_str(take_one(&f), "u", "it comes again");
+	is_int(give_back(&f, "u", 8, "no image 'x'", QUEUE_LACKING), 0, "and has lacked it for too long");
+	is_int(get(&f, "u"), 0, "so it");
+	is_int(answer.jobs[0].state, QUEUE_DEAD, "is dead");
+	is_str(answer.jobs[0].reason, "no image 'x'", "for that reason");
+	is_int(replay(&f, "u", "ann"), 0, "it is replayed");
+	is_str(take_one(&f), "u", "and comes");
+	is_int(give_back(&f, "u", 9, "no image", QUEUE_LACKING), 0, "it lacks it still");
+	(void)get(&f, "u");
+	is_int(answer.jobs[0].state, QUEUE_WAITING, "and has all the time again");
+	check_invariants(&f, "after the replay");
 	fixture_done(&f);
 }
 
@@ -178,15 +299,15 @@ static void test_return(void)
 	fixture_open(&f);
 	(void)submit(&f, "r", "ann");
 	(void)take(&f, 1);
-	is_int(give_back(&f, "r", 1, "draining", true), 0, "given back free");
+	is_int(give_back(&f, "r", 1, "draining", QUEUE_FREE), 0, "given back free");
 	is_str(take_one(&f), "r", "it is there at once");
 	is_int(answer.jobs[0].attempt, 2, "under a new number");
 	is_int(answer.jobs[0].failures, 0, "which is nobody's fault");
 	is_str(answer.jobs[0].reason, "draining", "with the reason");
 	is_int(finish(&f, "r", 1), ESTALE, "the first lease's result is late");
 	has_str(answer.text, "attempt 2, not 1", "and told why");
-	is_int(give_back(&f, "r", 1, "late", false), ESTALE, "so is its return");
-	is_int(give_back(&f, "r", 2, "the pool broke", false), 0, "given back for a failure");
+	is_int(give_back(&f, "r", 1, "late", QUEUE_FAILED), ESTALE, "so is its return");
+	is_int(give_back(&f, "r", 2, "the pool broke", QUEUE_FAILED), 0, "given back for a failure");
 	is_int(take(&f, 1), 0, "at once");
 	is_int(answer.n, 0, "it is not due");
 	is_int(get(&f, "r"), 0, "it");
@@ -196,7 +317,7 @@ static void test_return(void)
 	fixture_serve(&f, 350);
 	is_str(take_one(&f), "r", "after which it comes");
 	before = queue_wall_ms();
-	is_int(give_back(&f, "r", 3, "broke again", false), 0, "the second failure");
+	is_int(give_back(&f, "r", 3, "broke again", QUEUE_FAILED), 0, "the second failure");
 	(void)get(&f, "r");
 	ok(answer.jobs[0].not_before_ms >= before + 600, "waits twice as long");
 	fixture_serve(&f, 650);
@@ -204,7 +325,7 @@ static void test_return(void)
 	memset(many_words, 'x', sizeof(many_words));
 	memcpy(many_words + QUEUE_REASON_BYTES - 2, "\xc3\xa9", 2); /* a letter of two bytes where the cut is */
 	many_words[sizeof(many_words) - 1] = '\0';
-	is_int(give_back(&f, "r", 4, many_words, false), 0, "the third failure, of many words");
+	is_int(give_back(&f, "r", 4, many_words, QUEUE_FAILED), 0, "the third failure, of many words");
 	is_int(get(&f, "r"), 0, "it");
 	is_int(answer.jobs[0].state, QUEUE_DEAD, "is dead: the attempts are used up");
 	is_int(strlen(answer.jobs[0].reason), QUEUE_REASON_BYTES - 2,
@@ -289,7 +410,7 @@ static void test_cancel(void)
 	is_int(cancel(&f, "c2", NULL), 0, "and cancelled");
 	fixture_close(&f);
 	fixture_open(&f);
-	is_int(give_back(&f, "c2", 1, "the front died", false), 0, "but its node dies, and it is given back");
+	is_int(give_back(&f, "c2", 1, "the front died", QUEUE_FAILED), 0, "but its node dies, and it is given back");
 	is_int(take(&f, 1), 0, "then");
 	is_int(answer.n, 0, "it does not run again");
 	is_int(get(&f, "c2"), 0, "it");
@@ -420,7 +541,7 @@ static void test_wake(void)
 	(void)take(&f, 1);
 	fixture_serve(&f, 5);
 	is_int(wakes, 0, "taking wakes nobody");
-	(void)give_back(&f, "w0", 1, "busy", true);
+	(void)give_back(&f, "w0", 1, "busy", QUEUE_FREE);
 	fixture_serve(&f, 5);
 	is_int(wakes, 1, "giving back does");
 	j = fixture_job("delayed", "ann");
@@ -493,9 +614,12 @@ int main(void)
 {
 	test_one_life();
 	test_order();
+	test_turns();
+	test_shares();
 	test_key();
 	test_bound();
 	test_return();
+	test_unstarted();
 	test_delay();
 	test_cancel();
 	test_direct();

@@ -9,8 +9,8 @@
 
 #include "runtime/base/log.h"
 #include "supervisor/queue/schema.h"
-#include "tests/unit/queue_fixture.h"
-#include "tests/unit/queue_vfs.h"
+#include "tests/unit/supervisor/queue/queue_fixture.h"
+#include "tests/unit/supervisor/queue/queue_vfs.h"
 
 struct store {
 	uv_loop_t loop;
@@ -388,7 +388,7 @@ static void test_damage(void)
 	open_again(&s);
 	fill(&s);
 	close_it(&s);
-	damage(&s, 20 * 4096, 60 * 4096);
+	damage(&s, 40 * 4096, 60 * 4096); /* behind the tables of others */
 	open_again(&s);
 	ok(!*damaged_name(&s), "after a clean end not every page is looked at");
 	is_int(value(&s, "SELECT sum(length(b)) FROM t"), -EIO, "a damaged page is an error of who meets it");
@@ -431,6 +431,31 @@ static void test_versions(void)
 	(void)close(s.dir_fd);
 }
 
+/* Somebody emptied it: that is no first start. */
+static void test_empty(void)
+{
+	struct store s;
+	struct error e = ERROR_INIT;
+
+	open_new(&s, "empty");
+	ok(!exists(&s, "cubit.db-new"), "a first start that is done leaves no mark of it");
+	close_it(&s);
+	need(unlinkat(s.dir_fd, "cubit.db", 0) == 0, "the file is gone");
+	(void)close(openat(s.dir_fd, "cubit.db", O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	is_int(try_open(&s, &e), -ENODATA, "an empty file is refused");
+	has_str(e.text, "'cubit.db': the file is empty (0 bytes)", "in words");
+	(void)uv_loop_close(&s.loop);
+	(void)close(openat(s.dir_fd, "cubit.db-new", O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	open_again(&s);
+	ok(!exists(&s, "cubit.db-new"), "a first start that was cut short is done again");
+	close_it(&s);
+	(void)unlinkat(s.dir_fd, "cubit.db", 0);
+	open_again(&s);
+	is_int(value(&s, "SELECT count(*) FROM job"), 0, "without a file an empty database is made");
+	close_it(&s);
+	(void)close(s.dir_fd);
+}
+
 static void test_place(void)
 {
 	struct store s;
@@ -467,6 +492,7 @@ int main(void)
 	test_two();
 	test_damage();
 	test_versions();
+	test_empty();
 	test_place();
 	return done_testing();
 }

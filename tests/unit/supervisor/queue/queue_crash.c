@@ -11,8 +11,8 @@
 #include <sys/wait.h>
 
 #include "runtime/base/log.h"
-#include "tests/unit/queue_fixture.h"
-#include "tests/unit/queue_vfs.h"
+#include "tests/unit/supervisor/queue/queue_fixture.h"
+#include "tests/unit/supervisor/queue/queue_vfs.h"
 
 enum { ROUNDS = 50, CUTS = 60, PER_ROUND = 4000, IN_FLIGHT = 32 };
 
@@ -157,7 +157,8 @@ static void on_taken(const struct error *e, const struct queue_job *jobs, size_t
 
 		tell(l, TOLD_TAKEN, j->id, j->attempt);
 		if (rand() % 4 == 0 && !l->is_over) {
-			(void)queue_return(l->f.q, j->id, j->attempt, "chance", true, on_other, ask_new(l, j->id, 0));
+			(void)queue_return(l->f.q, j->id, j->attempt, "chance", QUEUE_FREE, on_other,
+					   ask_new(l, j->id, 0));
 			continue;
 		}
 		(void)post_finish(l, j->id, j->attempt);
@@ -209,8 +210,8 @@ static void on_leases(const struct error *e, const struct queue_job *jobs, size_
 		if (rand() % 2)
 			(void)post_finish(a->load, jobs[i].id, jobs[i].attempt);
 		else
-			(void)queue_return(a->load->f.q, jobs[i].id, jobs[i].attempt, "its front died", true, on_other,
-					   ask_new(a->load, jobs[i].id, 0));
+			(void)queue_return(a->load->f.q, jobs[i].id, jobs[i].attempt, "its front died", QUEUE_FREE,
+					   on_other, ask_new(a->load, jobs[i].id, 0));
 	}
 	ask_done(a);
 }

@@ -2,7 +2,7 @@
  * The queue and time: leases run out, results are removed, and clocks that somebody sets do neither.
  */
 #include "runtime/base/log.h"
-#include "tests/unit/queue_fixture.h"
+#include "tests/unit/supervisor/queue/queue_fixture.h"
 
 /* The wall clock, turned by hand. */
 static uint64_t (*true_wall_ms)(void);
@@ -50,7 +50,7 @@ static void test_expiry(void)
 	is_int(counts(&f).leased, 1, "a lease of an earlier life lives until its time");
 	fixture_serve(&f, 700);
 	is_str(take_one(&f), "orphan", "and is given back then");
-	(void)give_back(&f, "orphan", 2, "again", false);
+	(void)give_back(&f, "orphan", 2, "again", QUEUE_FAILED);
 	fixture_serve(&f, 100);
 	(void)take(&f, 1);
 	fixture_serve(&f, 800);
@@ -244,6 +244,49 @@ static void test_retention(void)
 	fixture_done(&f);
 }
 
+/* What is kept has a bound in bytes: who has the most of it loses the oldest first. */
+static void test_kept(void)
+{
+	struct fixture f;
+	static char big[100000];
+	int ann = 0, bob = 0;
+
+	fixture_init(&f, "kept");
+	f.options.max_kept_bytes = 2000000;
+	fixture_close(&f);
+	fixture_open(&f);
+	memset(big, ' ', sizeof(big));
+	for (int i = 0; i < 40; i++) {
+		char id[QUEUE_ID_BYTES];
+		struct queue_result r = {
+			.id = id, .attempt = 1, .status = "ok", .json = big, .json_size = sizeof(big)
+		};
+
+		(void)snprintf(id, sizeof(id), "k%d", i);
+		(void)submit(&f, id, i < 4 ? "bob" : "ann");
+		(void)take(&f, 1);
+		fixture_reset();
+		(void)fixture_wait(&f, queue_finish(f.q, &r, on_done, NULL));
+	}
+	check_invariants(&f, "with results");
+	ok(look_up(&f, "SELECT bytes FROM load_all") > 4000000, "more is kept than may be");
+	sweep_now(&f);
+	ok(look_up(&f, "SELECT bytes FROM load_all") <= 2000000, "the sweep removes what is too much");
+	for (int i = 0; i < 40; i++) {
+		char id[QUEUE_ID_BYTES];
+
+		(void)snprintf(id, sizeof(id), "k%d", i);
+		*(i < 4 ? &bob : &ann) += get(&f, id) == 0;
+	}
+	is_int(bob, 4, "not of who has little of it, though it is the oldest");
+	is_int(ann, 15, "but of who has most");
+	is_int(get(&f, "k39"), 0, "of whom the newest stay");
+	is_int(get(&f, "k10"), ENOENT, "and the oldest are gone");
+	is_int(counts(&f).done, 19, "which is counted");
+	check_invariants(&f, "after removing what is too much");
+	fixture_done(&f);
+}
+
 /* Many delayed jobs at one moment come in slices, and all of them. */
 static void test_many_due(void)
 {
@@ -324,8 +367,8 @@ static void test_size(void)
 			char id[QUEUE_ID_BYTES];
 
 			(void)snprintf(id, sizeof(id), "%s", take_one(&f));
-			if (!id[0] || answer.jobs[0].priority != 1)
-				break;
+			if (!id[0] || answer.jobs[0].priority != (strncmp(id, "due", 3) != 0))
+				break; /* the urgent ones of ann, and bob's in between */
 			(void)finish(&f, id, 1);
 			sweep_now(&f);
 			if (i % 10 == 0) { /* one that becomes due */
@@ -347,6 +390,46 @@ static void test_size(void)
 	fixture_done(&f);
 }
 
+/* Nor on how many owners there are. */
+static void test_owners(void)
+{
+	struct fixture f;
+	long took[2], before;
+
+	fixture_init(&f, "owners");
+	f.options.lease_ns = 3600 * NS_PER_S;
+	fixture_close(&f);
+	fixture_open(&f);
+	for (int round = 0; round < 2; round++) {
+		char id[QUEUE_ID_BYTES], owner[32];
+
+		for (int i = 0; i < (round == 0 ? 200 : 20000); i++) {
+			struct queue_job j;
+
+			(void)snprintf(id, sizeof(id), "o%d-%d", round, i);
+			(void)snprintf(owner, sizeof(owner), "owner%d-%d", round, i);
+			j = fixture_job(id, owner);
+			while (queue_submit(f.q, &j, ignore_submit, NULL) == -EAGAIN)
+				(void)uv_run(&f.loop, UV_RUN_ONCE);
+		}
+		(void)uv_run(&f.loop, UV_RUN_DEFAULT);
+		(void)db_call(f.db, count_steps, NULL, NULL);
+		before = steps;
+		for (int i = 0; i < 50; i++) {
+			(void)snprintf(id, sizeof(id), "p%d-%d", round, i);
+			(void)submit(&f, id, id);
+			(void)snprintf(id, sizeof(id), "%s", take_one(&f));
+			(void)finish(&f, id, 1);
+		}
+		took[round] = steps - before;
+	}
+	is_int(counts(&f).done, 100, "jobs of many owners are taken");
+	diag("50 x submit, take, finish: %ld steps with 200 owners, %ld with 20000", took[0] * STEPS, took[1] * STEPS);
+	ok(took[0] > 0 && took[1] < 2 * took[0], "and it costs the same with a hundred times as many owners");
+	check_invariants(&f, "with many owners");
+	fixture_done(&f);
+}
+
 int main(void)
 {
 	log_init(2, LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
@@ -355,8 +438,10 @@ int main(void)
 	test_expiry();
 	test_clock();
 	test_retention();
+	test_kept();
 	test_many_due();
 	test_size();
+	test_owners();
 	fixture_reset();
 	return done_testing();
 }

@@ -16,6 +16,7 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
+#include "supervisor/jobs/result.h"
 #include "supervisor/queue/db.h"
 #include "supervisor/queue/queue.h"
 #include "supervisor/queue/queue_impl.h"
@@ -38,6 +39,7 @@ static inline struct queue_options fixture_options(void)
 		.lease_ns = 30 * NS_PER_S,
 		.retention_ns = 3600 * NS_PER_S,
 		.backoff_ns = 20 * NS_PER_MS,
+		.cancelled = job_result_cancelled,
 	};
 }
 
@@ -273,10 +275,11 @@ static inline int finish(struct fixture *f, const char *id, unsigned attempt)
 	return finish_as(f, id, attempt, "ok");
 }
 
-static inline int give_back(struct fixture *f, const char *id, unsigned attempt, const char *reason, bool is_free)
+static inline int give_back(struct fixture *f, const char *id, unsigned attempt, const char *reason,
+			    enum queue_give how)
 {
 	fixture_reset();
-	return fixture_wait(f, queue_return(f->q, id, attempt, reason, is_free, on_done, NULL));
+	return fixture_wait(f, queue_return(f->q, id, attempt, reason, how, on_done, NULL));
 }
 
 static inline int bury(struct fixture *f, const char *id, unsigned attempt, const char *reason)
@@ -362,18 +365,29 @@ static inline int64_t look_up(struct fixture *f, const char *text)
 	return s.value;
 }
 
-/* What must hold at any time: turns are the oldest ready rows, results belong to rows that have ended, counts agree. */
+#define FIXTURE_LOAD "SELECT owner, waiting, ready, delayed, leased FROM load"
+#define FIXTURE_ROWS                                                                                                   \
+	"SELECT owner, sum(state = 0), sum(state = 0 AND is_ready = 1), "                                              \
+	"sum(state = 0 AND is_ready = 0 AND attempt = 0), sum(state = 1) FROM job WHERE state <= 1 GROUP BY owner"
+
+/* What must hold at any time: what owners hold is what is there, results belong to rows that have ended, counts agree. */
 static inline void check_invariants(struct fixture *f, const char *when)
 {
 	struct queue_counts c = counts(f);
 
-	is_int(look_up(f, "SELECT count(*) FROM (SELECT owner, priority, min(seq) FROM job WHERE state = 0 AND "
-			  "is_ready = 1 "
-			  "GROUP BY owner, priority EXCEPT SELECT owner, priority, seq FROM turn)") +
-		       look_up(f, "SELECT count(*) FROM (SELECT owner, priority, seq FROM turn EXCEPT SELECT owner, "
-				  "priority, min(seq) FROM job WHERE state = 0 AND is_ready = 1 GROUP BY owner, "
-				  "priority)"),
-	       0, "%s: the turns are the oldest ready jobs", when);
+	is_int(look_up(f, "SELECT count(*) FROM (" FIXTURE_ROWS " EXCEPT " FIXTURE_LOAD ")") +
+		       look_up(f, "SELECT count(*) FROM (" FIXTURE_LOAD " EXCEPT " FIXTURE_ROWS ")"),
+	       0, "%s: what each owner holds is what the rows say", when);
+	is_int(look_up(f, "SELECT delayed FROM load_all"),
+	       look_up(f, "SELECT count(*) FROM job WHERE state = 0 AND is_ready = 0 AND attempt = 0"),
+	       "%s: as is what is delayed in all", when);
+	is_int(look_up(f, "SELECT bytes FROM load_all"), look_up(f, "SELECT coalesce(sum(bytes), 0) FROM kept"),
+	       "%s: what is kept of all is that of each", when);
+	is_int(look_up(f, "SELECT bytes FROM load_all"),
+	       look_up(f, "SELECT coalesce(sum(length(spec.json) + coalesce(length(result.json) + "
+			  "length(result.journal), 0)), 0) FROM job JOIN spec USING (seq) LEFT JOIN result USING (seq) "
+			  "WHERE state >= 2"),
+	       "%s: and what the rows have", when);
 	is_int(look_up(f, "SELECT count(*) FROM job LEFT JOIN result USING (seq) WHERE (state IN (2, 4)) <> "
 			  "(result.seq IS NOT NULL)"),
 	       0, "%s: what has ended has its one result, and nothing else has one", when);
