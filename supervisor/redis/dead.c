@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "supervisor/jobs/result.h"
+#include "runtime/base/json_bytes.h"
 #include "supervisor/redis/redis_impl.h"
 #include "supervisor/settings.h"
 

@@ -11,11 +11,11 @@
 #include <string.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/json_bytes.h"
 #include "runtime/base/text.h"
+#include "runtime/base/utf8.h"
 #include "supervisor/jobs/engine.h"
-#include "supervisor/jobs/journal.h"
-#include "supervisor/jobs/result.h"
-#include "supervisor/jobs/utf8.h"
+#include "supervisor/journal/journal.h"
 #include "supervisor/redis/redis_impl.h"
 #include "supervisor/settings.h"
 

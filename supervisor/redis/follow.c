@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "runtime/base/text.h"
-#include "supervisor/jobs/journal.h"
+#include "supervisor/journal/journal.h"
 #include "supervisor/redis/redis_impl.h"
 
 enum { QUICK_MS = 50, SLOW_MS = 400, SETTLED_TRIES = 3 };

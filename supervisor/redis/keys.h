@@ -1,30 +1,46 @@
+/* clang-format off */
 /*
  * Every key in Redis, who writes it and how long it stays. All begin with the prefix of the settings, "cubit:" below,
- * but those that the settings name themselves. Only Lua scripts (lua.c) write; each is one step that is done or not.
+ * but those that the settings name themselves. Only Lua scripts (lua/) write; each is one step that is done or not.
+ * "retention" is CUBIT_RETENTION.
  *
- *   KEY                    TYPE    WRITTEN BY, HOLDING                                                     STAYS
- *   cubit:jobs, ...        stream  producers: FIELD is the payload as JSON (payload.h), `id` an id          until its
- * job has for it; XDEL with the result, so XLEN is what is not done                its end execution              list
- * producers: the payload                                                  until taken cubit:job:<id>         hash where
- * the job is: state (waiting running done cancelled dead pending),  8 days alive; attempt, failures, node, run (of the
- * process), lease_until,             retention after not_before, finished_ms, queued_ms (TIME, ms), kind, source,
- * group,     the end, 7 x entry, owner, spec (with callback.secret), status, reason, ending;      that when dead, name,
- * cube_type of a cube                                               a cube for ever cubit:result:<id>      hash finish:
- * every field of API.md's result (null is empty), json the whole  retention of it, journal the blob of journal.h
- *   cubit:events:<id>      stream  the node that runs it: n, type, at_ms, attempt, data (bytes as they     retention
- *                                  are); last an `end` with the status. CUBIT_REDIS_EVENTS of them
- *   cubit:events           channel the same as JSON lines with `job`; also type "result" and "dead"
- *   X:logs                 channel for entries of a stream X:jobs that is not below our prefix: the
- *                                  messages {job_id, output, type: "log" or "status", status?}
- *   cubit:dead             stream  id, payload (bytes as they came), reason, attempts, node, kind, source, 7 x
- * retention group, field cubit:delayed:<source> zset    entries that are not due: score is when (TIME, ms) until due
- *   cubit:running:<node>   set     ids that the node has leased                                            until ended
- *   cubit:ending:<node>    set     ids that the node is asked to end                                       a day
- *   cubit:processing:<node> list   payloads of the list that the node took                                 until ended
- *   cubit:cubes            list    payloads that name a cube and nothing to run: kept for who starts cubes until
- * cancelled cubit:key:<owner>:<key> string idempotency of submit: fingerprint and id retention cubit:node:<name> hash
- * each second: name, version, slots, running, state, sources, seen        a day (TIME, ms); drain: set by anybody, 1
- * asks it to take nothing cubit:nodes            set     their names
+ *   KEY                      TYPE     WRITTEN BY, HOLDING                                           STAYS
+ *   cubit:jobs, ...          stream   producers: FIELD is the payload as JSON (payload.h); `id`,    until its job ends
+ *                                     where it is there, the job's id; XDEL with the result, so
+ *                                     XLEN is what is not done
+ *   execution                list     producers: the payload                                        until taken
+ *   cubit:job:<id>           hash     where the job is: state (waiting running done cancelled       8 days while it is
+ *                                     dead pending), attempt, failures, node, run (of the           alive; retention
+ *                                     process), lease_until, not_before, finished_ms, queued_ms     after the end, 7 x
+ *                                     (TIME, ms), kind, source, group, entry, owner, spec (with     that when dead; of
+ *                                     callback.secret), status, reason, ending; of a cube name      a cube for ever
+ *                                     and cube_type
+ *   cubit:result:<id>        hash     finish: every field of the result (docs/api.md; null is       retention
+ *                                     empty), json the whole of it, journal the blob of journal.h
+ *   cubit:events:<id>        stream   the node that runs it: n, type, at_ms, attempt, data (bytes   retention
+ *                                     as they are); last an `end` with the status; at most
+ *                                     CUBIT_REDIS_EVENTS of them
+ *   cubit:events             channel  the same as JSON lines with `job`; also type "result" and
+ *                                     "dead"
+ *   X:logs                   channel  for entries of a stream X:jobs that is not below our prefix:
+ *                                     messages {job_id, output, type: "log" or "status", status?}
+ *   cubit:dead               stream   id, payload (bytes as they came), reason, attempts, node,     7 x retention
+ *                                     kind, source, group, field
+ *   cubit:delayed:<source>   zset     entries that are not due: score is when (TIME, ms)            until due
+ *   cubit:lacking:<node>     zset     hashes of entries that the node left to others, who may have the  seconds
+ *                                     image; score is until when (TIME, ms)
+ *   cubit:running:<node>     set      ids that the node has leased                                  until ended
+ *   cubit:ending:<node>      set      ids that the node is asked to end                             a day
+ *   cubit:cancel             zset     producers: ids that are not wanted any more, score 0; the     until ended; a
+ *                                     time (TIME, ms) when no such job is known yet                 day unknown
+ *   cubit:processing:<node>  list     payloads of the list that the node took                       until ended
+ *   cubit:cubes              list     payloads that name a cube and nothing to run: kept for who    until cancelled
+ *                                     starts cubes
+ *   cubit:key:<owner>:<key>  hash     idempotency of submit: fingerprint and id                     retention
+ *   cubit:node:<name>        hash     each second: name, version, slots, running, state, sources,   a day
+ *                                     seen (TIME, ms); drain: set by anybody, 1 asks it to take
+ *                                     nothing
+ *   cubit:nodes              set      their names
  *
  * Leases. An entry of a stream stays in the group's list of pending entries, owned by the node that runs it, until
  * there is a result; each renewal sets its idle time to 0. One that was idle for longer than a lease is claimed by any
@@ -39,7 +55,10 @@
  *
  * Needs Redis 6.2 (XAUTOCLAIM's relatives, LMOVE, XADD MINID); 7 knows entries that were trimmed. Not for Redis
  * Cluster: scripts compute names.
+ *
+ * Runs in: the front writes through the scripts; producers and other nodes see the same keys.
  */
+/* clang-format on */
 #pragma once
 
 enum { REDIS_PREFIX_MAX = 128, REDIS_ALIVE_MS = 8 * 24 * 3600 * 1000, REDIS_DEAD_FACTOR = 7 };

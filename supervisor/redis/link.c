@@ -125,7 +125,7 @@ static void answer(struct command *c, const struct error *e, const redisReply *r
 static void set_refusal(const struct redis_link *link, struct error *e, int code, const char *text)
 {
 	if (!text[0])
-		text = "an error without words";
+		text = "an error without a message";
 	else if (link->url.password[0] && strstr(text, link->url.password))
 		text = "the server's answer quotes our password";
 	(void)error_set(e, code, "%s", text);
@@ -137,7 +137,7 @@ void link_reply(struct redis_link *link, const redisReply *reply)
 	struct error e = ERROR_INIT;
 
 	if (!link->first) {
-		link_lost(link, ECONNRESET, "the server answered what nobody asked");
+		link_lost(link, ECONNRESET, "the server sent an answer that was not asked for");
 		return;
 	}
 	if (reply->type != REDIS_REPLY_ERROR) {

@@ -1,6 +1,8 @@
 /*
  * Inside of the link: see link.h. Three files: link.c knows the commands and what was answered, link_life.c when to
  * connect and when to give up, link_socket.c one connection's bytes. Tests look in here for other times.
+ *
+ * Runs in: front, on the loop.
  */
 #pragma once
 

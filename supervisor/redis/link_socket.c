@@ -4,12 +4,17 @@
  *   commands -> plain -> [TLS] -> wire -> send          recv -> [TLS] -> redisReader -> link_reply()
  *
  * A server is not trusted with our memory: what redisReader would allocate for one reply is counted before it does.
+ *
+ * We speak RESP2. A newer hiredis also reads the types of RESP3, which a server may only send to who asked for them by
+ * HELLO 3: they are refused, as an older hiredis refuses them by itself.
  */
+#include <assert.h>
 #include <errno.h>
 #include <hiredis/hiredis.h>
 #include <hiredis/read.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -25,6 +30,7 @@ enum {
 	CHUNK_BYTES = 64 << 10,
 	READS_A_ROUND = 8, /* then others have their turn on the loop */
 	OBJECT_BYTES = 64, /* about what a redisReply and the allocator's share of it take */
+	DEPTH_MAX = 8,     /* arrays in arrays (hiredis 0.14 has the same limit) */
 	OUT_FIRST_ROOM = 4096,
 	OUT_KEEP_ROOM = 256 << 10, /* more than this is given back once it is empty */
 };
@@ -45,9 +51,9 @@ struct link_socket {
 	size_t wire_at, wire_size;
 	redisReader *reader;
 	redisReplyObjectFunctions functions, originals;
-	size_t reply_bytes; /* of the reply in the making */
-	bool is_too_big;
-	char wire[CHUNK_BYTES]; /* with TLS: what is to be sent */
+	size_t reply_bytes;          /* of the reply in the making */
+	bool is_too_big, is_foreign; /* why a reply was not made */
+	char wire[CHUNK_BYTES];      /* with TLS: what is to be sent */
 	char chunk[CHUNK_BYTES], clear[CHUNK_BYTES];
 };
 
@@ -102,33 +108,108 @@ static bool afford(struct link_socket *s, size_t bytes)
 	return true;
 }
 
-static void *make_string(const redisReadTask *task, char *text, size_t size)
+static bool is_resp2(struct link_socket *s, const redisReadTask *task)
 {
-	struct link_socket *s = task->privdata;
-
-	return afford(s, size) ? s->originals.createString(task, text, size) : NULL;
+	switch (task->type) {
+	case REDIS_REPLY_STRING:
+	case REDIS_REPLY_ARRAY:
+	case REDIS_REPLY_INTEGER:
+	case REDIS_REPLY_NIL:
+	case REDIS_REPLY_STATUS:
+	case REDIS_REPLY_ERROR:
+		return true;
+	default:
+		s->is_foreign = true;
+		return false;
+	}
 }
 
-static void *make_array(const redisReadTask *task, int n)
+/* May this object be made, with so many bytes of its own? */
+static bool allow(const redisReadTask *task, size_t bytes)
 {
 	struct link_socket *s = task->privdata;
 
-	return afford(s, n > 0 ? (size_t)n * sizeof(void *) : 0) ? s->originals.createArray(task, n) : NULL;
+	return is_resp2(s, task) && afford(s, bytes);
+}
+
+static const redisReplyObjectFunctions *originals(const redisReadTask *task)
+{
+	const struct link_socket *s = task->privdata;
+
+	return &s->originals;
+}
+
+static void *make_string(const redisReadTask *task, char *text, size_t size)
+{
+	return allow(task, size) ? originals(task)->createString(task, text, size) : NULL;
 }
 
 static void *make_integer(const redisReadTask *task, long long value)
 {
-	struct link_socket *s = task->privdata;
-
-	return afford(s, 0) ? s->originals.createInteger(task, value) : NULL;
+	return allow(task, 0) ? originals(task)->createInteger(task, value) : NULL;
 }
 
 static void *make_nil(const redisReadTask *task)
 {
-	struct link_socket *s = task->privdata;
-
-	return afford(s, 0) ? s->originals.createNil(task) : NULL;
+	return allow(task, 0) ? originals(task)->createNil(task) : NULL;
 }
+
+#ifdef REDIS_REPLY_DOUBLE /* a hiredis that reads RESP3, which counts elements in size_t */
+typedef size_t element_count;
+
+static void *make_double(const redisReadTask *task, double value, char *text, size_t size)
+{
+	return allow(task, size) ? originals(task)->createDouble(task, value, text, size) : NULL;
+}
+
+static void *make_bool(const redisReadTask *task, int value)
+{
+	return allow(task, 0) ? originals(task)->createBool(task, value) : NULL;
+}
+#else
+typedef int element_count;
+#endif
+
+/* freeReplyObject() is recursive: a newer hiredis would let a server choose how much of our stack it takes. */
+static bool is_deep(const redisReadTask *task)
+{
+	int depth = 0;
+
+	for (const redisReadTask *t = task->parent; t; t = t->parent)
+		depth++;
+	return depth >= DEPTH_MAX;
+}
+
+/* Also for maps, sets, pushes and attributes, where a map of n has 2 n elements. */
+static void *make_array(const redisReadTask *task, element_count n)
+{
+	struct link_socket *s = task->privdata;
+	size_t bytes;
+
+	if (__builtin_mul_overflow(n, sizeof(void *), &bytes))
+		bytes = SIZE_MAX;
+	s->is_foreign |= is_deep(task);
+	return !s->is_foreign && allow(task, bytes) ? s->originals.createArray(task, n) : NULL;
+}
+
+static const redisReplyObjectFunctions counting = {
+	.createString = make_string,
+	.createArray = make_array,
+	.createInteger = make_integer,
+	.createNil = make_nil,
+#ifdef REDIS_REPLY_DOUBLE
+	.createDouble = make_double,
+	.createBool = make_bool,
+#endif
+};
+
+#ifdef REDIS_REPLY_DOUBLE
+enum { COUNTED = 6 };
+#else
+enum { COUNTED = 4 };
+#endif
+static_assert(sizeof(counting) == (COUNTED + 1) * sizeof(void (*)(void)),
+	      "this hiredis makes objects that nobody counts: add a function for each (and freeObject) to 'counting'");
 
 static int make_reader(struct link_socket *s)
 {
@@ -136,11 +217,8 @@ static int make_reader(struct link_socket *s)
 	if (!s->reader)
 		return -ENOMEM;
 	s->originals = *s->reader->fn;
-	s->functions = (redisReplyObjectFunctions){ .createString = make_string,
-						    .createArray = make_array,
-						    .createInteger = make_integer,
-						    .createNil = make_nil,
-						    .freeObject = s->originals.freeObject };
+	s->functions = counting;
+	s->functions.freeObject = s->originals.freeObject;
 	s->reader->fn = &s->functions;
 	s->reader->privdata = s;
 	return 0;
@@ -159,7 +237,7 @@ static void bad_reply(struct link_socket *s)
 {
 	if (s->is_too_big)
 		link_lost(s->link, ECONNRESET, "the server sent a reply of more than %d MiB", LINK_REPLY_MAX >> 20);
-	else if (s->reader->err == REDIS_ERR_OOM)
+	else if (s->reader->err == REDIS_ERR_OOM && !s->is_foreign)
 		link_lost(s->link, ECONNRESET, "out of memory for a reply");
 	else
 		link_lost(s->link, ECONNRESET, "what the server sent is not the protocol of Redis");

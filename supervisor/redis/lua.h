@@ -1,9 +1,11 @@
 /*
- * The scripts: each one step on the keys of keys.h. All begin with the arguments prefix, node, run (redis_args_new());
- * what follows is said at each in lua.c. No keys are declared.
+ * The scripts: each one step on the keys of keys.h. All begin with the arguments prefix, node, run (args_init()); what follows
+ * is named and said at the top of each, lua/NAME.lua. No keys are declared.
  *
  * Order inside a script matters when the server is full: the first write is one that OOM refuses, so that nothing was
  * done; after it the server lets the rest through.
+ *
+ * Runs in: the server of Redis; the texts are in the front.
  */
 #pragma once
 

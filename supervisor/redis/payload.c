@@ -11,9 +11,9 @@
 #include "runtime/base/error.h"
 #include "runtime/base/parse.h"
 #include "runtime/base/text.h"
-#include "supervisor/jobs/spec.h"
-#include "supervisor/jobs/utf8.h"
+#include "runtime/base/utf8.h"
 #include "supervisor/settings.h"
+#include "supervisor/spec/spec.h"
 
 enum { DEPTH_MAX = 24, VALUES_MAX = 16384, SLACK = 16384 /* as for a canonical text in spec.c */ };
 
@@ -66,9 +66,9 @@ static int parse(const char *data, size_t size, const struct job_context *contex
 		return r;
 	*ret = json_loadb(data, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
 	if (!*ret)
-		return error_set(err, EINVAL, "the payload is no JSON: line %d: %s", e.line, e.text);
+		return error_set(err, EINVAL, "the payload is not JSON: line %d: %s", e.line, e.text);
 	if (!json_is_object(*ret))
-		return error_set(err, EINVAL, "the payload is no JSON object");
+		return error_set(err, EINVAL, "the payload is not a JSON object");
 	return 0;
 }
 
@@ -83,7 +83,7 @@ static int one_of(json_t *o, const char *const *names, json_t **ret, const char 
 		if (!v || json_is_null(v))
 			continue;
 		if (found && !json_equal(found, v))
-			return error_set(err, EINVAL, "%s and %s are there and differ", *ret_name, names[i]);
+			return error_set(err, EINVAL, "%s and %s name the same thing and differ", *ret_name, names[i]);
 		if (!found)
 			*ret_name = names[i];
 		found = v;
@@ -106,8 +106,8 @@ static int read_id(json_t *o, const char *fallback, struct redis_payload *p, str
 	if (v && !json_is_string(v))
 		return error_set(err, EINVAL, "%s: must be a text", name);
 	if (v && parse_id(json_string_value(v), NULL) < 0)
-		return error_set(err, EINVAL, "%s: is no id (1 to 64 of A-Z a-z 0-9 - _ ., a letter or digit first)",
-				 name);
+		return error_set(err, EINVAL,
+				 "%s: is not an id (1 to 64 of A-Z a-z 0-9 - _ ., a letter or digit first)", name);
 	(void)text_copy(p->id, sizeof(p->id), v ? json_string_value(v) : fallback); /* parse_id() bounds it */
 	return 0;
 }
@@ -132,9 +132,26 @@ static int read_owner(json_t *o, struct redis_payload *p, struct error *err)
 		owner = json_string_value(v);
 	}
 	if (parse_id(owner, NULL) < 0)
-		return error_set(err, EINVAL, "%s: is no id (1 to 64 of A-Z a-z 0-9 - _ ., a letter or digit first)",
-				 name);
+		return error_set(err, EINVAL,
+				 "%s: is not an id (1 to 64 of A-Z a-z 0-9 - _ ., a letter or digit first)", name);
 	(void)text_copy(p->owner, sizeof(p->owner), owner);
+	return 0;
+}
+
+/* Nobody could type: streams and lists carry one thing in. Accepted, such a job would wait for its end of time. */
+static int refuse_input(json_t *o, struct error *err)
+{
+	static const char *const names[] = { "interactive", "tty" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		json_t *v = json_object_get(o, names[i]);
+
+		if (v && !json_is_null(v) && !json_is_false(v))
+			return error_set(
+				err, EINVAL,
+				"%s: a job from Redis has no terminal and no input but stdin; POST /v1/jobs has",
+				names[i]);
+	}
 	return 0;
 }
 
@@ -142,10 +159,10 @@ static int read_owner(json_t *o, struct redis_payload *p, struct error *err)
 
 static const char *const runtime_names[] = { "runtime", "language", "cube_type", NULL };
 static const char *const source_names[] = { "source", "code", NULL };
-static const char *const same_names[] = { "files",       "args",    "stdin",    "stdin_encoding", "env",
-					  "policy",      "network", "limits",   "compile_limits", "outputs",
-					  "interactive", "tty",     "priority", "delay_ms",       "callback",
-					  NULL };
+static const char *const same_names[] = { "files",    "main",        "args",    "stdin",  "stdin_encoding",
+					  "env",      "policy",      "network", "limits", "compile_limits",
+					  "outputs",  "interactive", "live",    "tty",    "priority",
+					  "delay_ms", "callback",    NULL };
 
 static int put(json_t *to, const char *name, json_t *v, struct error *err)
 {
@@ -180,8 +197,10 @@ static int read_spec(json_t *o, const struct job_context *context, struct redis_
 	cleanup_json_t json_t *wanted = NULL;
 	cleanup_free char *text = NULL;
 	struct job_spec *spec = NULL;
-	int r = normalise(o, &wanted, err);
+	int r = refuse_input(o, err);
 
+	if (r == 0)
+		r = normalise(o, &wanted, err);
 	if (r < 0)
 		return r;
 	text = json_dumps(wanted, JSON_COMPACT);
@@ -232,7 +251,7 @@ static int read_cube(json_t *o, struct redis_payload *p, struct error *err)
 	if (r == 0)
 		r = read_word(o, "cube_type", p->cube_type, sizeof(p->cube_type), err);
 	if (r == 0 && parse_id(p->cube_type, NULL) < 0)
-		r = error_set(err, EINVAL, "cube_type: is no name");
+		r = error_set(err, EINVAL, "cube_type: is not a name");
 	return r;
 }
 

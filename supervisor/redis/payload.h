@@ -10,6 +10,8 @@
  *
  * Two names for one thing must say the same. In the list, what has nothing to run (no source, code, files) and a
  * cube_type is a request for a cube.
+ *
+ * Runs in: front.
  */
 #pragma once
 

@@ -12,10 +12,11 @@
 #include "runtime/base/log.h"
 #include "runtime/base/parse.h"
 #include "runtime/base/text.h"
+#include "runtime/base/utf8.h"
 #include "runtime/base/version.h"
-#include "supervisor/jobs/result.h"
-#include "supervisor/jobs/utf8.h"
 #include "supervisor/redis/redis_impl.h"
+#include "supervisor/redis/tls.h"
+#include "supervisor/redis/url.h"
 #include "supervisor/settings.h"
 
 enum {
@@ -97,6 +98,11 @@ char *redis_log_message(const char *id, const char *output, size_t size, const c
 	return text;
 }
 
+const char *redis_word(const struct redis *r)
+{
+	return r->env.word ? r->env.word(r->env.arg) : "serving";
+}
+
 /* ---- the tick: heartbeat, drain flag, jobs to end, delays that passed, entries of the dead ---- */
 
 static void look_after(struct redis_source *s, const redisReply *row)
@@ -112,7 +118,7 @@ static void look_after(struct redis_source *s, const redisReply *row)
 		(void)text_copy(s->is_list ? s->mine : s->stale, sizeof(s->stale), "-");
 	}
 	has_work |= s->stale[0] || s->mine[0] || s->fetched;
-	if (s->fetched && now > s->fetched_ns + FETCHED_MS * NS_PER_MS)
+	if (s->fetched && (now > s->fetched_ns + FETCHED_MS * NS_PER_MS || strcmp(redis_word(r), "serving") != 0))
 		redis_unfetch(s);
 	else if (has_work && now >= s->retry_ns)
 		redis_work(s);
@@ -124,6 +130,25 @@ static void end_jobs(struct redis *r, const redisReply *ids)
 	for (size_t i = 0; ids && ids->type == REDIS_REPLY_ARRAY && i < ids->elements; i++)
 		if (r->env.cancel)
 			r->env.cancel(reply_text(ids, i), "cancelled by its owner", r->env.arg);
+}
+
+static void on_asked(const struct error *e, bool was_leased, void *arg)
+{
+	(void)was_leased; /* its node is told */
+	(void)arg;
+	if (e && e->code != ENOENT && e->code != EALREADY)
+		log_info(LOG_FACTS(LOG_STR("error", e->text)),
+			 "cannot cancel a job that its producer gave up, trying again");
+}
+
+/* Whoever pushes jobs may take them back: who writes to this Redis is one party. Any node can do it. */
+static void cancel_jobs(struct redis *r, const redisReply *ids)
+{
+	struct source *any = &r->sources[0].source;
+
+	for (size_t i = 0; r->n_sources > 0 && ids && ids->type == REDIS_REPLY_ARRAY && i < ids->elements; i++)
+		(void)any->ops->cancel(any->self, reply_text(ids, i), NULL, on_asked,
+				       NULL); /* the next tick asks again */
 }
 
 static void set_draining(struct redis *r, bool on)
@@ -147,6 +172,7 @@ static void on_ticked(const struct error *e, const redisReply *reply, void *arg)
 		return;
 	set_draining(r, strcmp(reply_text(reply, 0), "1") == 0);
 	end_jobs(r, reply_at(reply, 1));
+	cancel_jobs(r, reply_at(reply, 4));
 	if (reply_number(reply, 3))
 		log_notice(LOG_FACTS(LOG_INT("payloads", reply_number(reply, 3))),
 			   "put back what a silent node had taken");
@@ -184,7 +210,7 @@ static void tick(struct redis *r)
 	args_text(&a, CUBIT_VERSION);
 	args_number(&a, settings->slots);
 	args_number(&a, free_slots < settings->slots ? settings->slots - free_slots : 0);
-	args_text(&a, r->is_draining ? "draining" : "serving");
+	args_text(&a, r->is_draining ? "draining" : redis_word(r));
 	args_text(&a, sources);
 	args_number(&a, r->lease_ms);
 	args_number(&a, DAY_MS);
@@ -211,7 +237,7 @@ static void on_state(struct redis_link *link, bool is_up, const char *why, void 
 	if (r->is_closing)
 		return;
 	if (!is_up) {
-		log_warning(LOG_FACTS(LOG_STR("why", why)), "Redis is not there, trying again");
+		log_warning(LOG_FACTS(LOG_STR("why", why)), "Redis cannot be reached, trying again");
 		return;
 	}
 	log_notice(LOG_NONE, "Redis is there");
@@ -286,7 +312,7 @@ static int add_stream(struct redis *r, char *text, struct error *err)
 	struct redis_source *s;
 
 	if (!field || group == text || field == group + 1 || !field[1] || strchr(field + 1, '/'))
-		return error_set(err, EINVAL, "CUBIT_REDIS_STREAMS: '%s' is no STREAM/GROUP/FIELD", text);
+		return error_set(err, EINVAL, "CUBIT_REDIS_STREAMS: '%s' is not STREAM/GROUP/FIELD", text);
 	*group++ = *field++ = '\0';
 	s = source_new(r, text, err);
 	if (!s)
@@ -294,7 +320,7 @@ static int add_stream(struct redis *r, char *text, struct error *err)
 	s->group = strdup(group);
 	s->field = strdup(field);
 	s->logs = logs_of(r, text);
-	s->source = (struct source){ .ops = &redis_stream_ops, .self = s };
+	s->source = (struct source){ .ops = &redis_stream_ops, .self = s, .space = SPACE_REDIS };
 	return s->name && s->group && s->field ? 0 : error_set(err, ENOMEM, "out of memory");
 }
 
@@ -326,7 +352,7 @@ static int add_list(struct redis *r, struct error *err)
 	s->field = strdup("");
 	if (asprintf(&s->processing, "%sprocessing:%s", r->env.settings->redis_prefix, r->node) < 0)
 		s->processing = NULL;
-	s->source = (struct source){ .ops = &redis_list_ops, .self = s };
+	s->source = (struct source){ .ops = &redis_list_ops, .self = s, .space = SPACE_REDIS };
 	return s->name && s->group && s->field && s->processing ? 0 : error_set(err, ENOMEM, "out of memory");
 }
 
@@ -388,15 +414,58 @@ void redis_close(struct redis *r, void (*done)(void *arg), void *arg)
 	uv_close((uv_handle_t *)&r->tick, on_tick_closed);
 }
 
-static int set_up(struct redis *r, struct error *err)
+static int add_sources(struct redis *r, struct error *err)
 {
-	int rc = 0;
+	int rc;
 
 	if (strlen(r->env.settings->redis_prefix) > REDIS_PREFIX_MAX)
 		return error_set(err, EINVAL, "CUBIT_REDIS_PREFIX: longer than %d bytes", REDIS_PREFIX_MAX);
 	rc = add_streams(r, err);
-	if (rc == 0)
-		rc = add_list(r, err);
+	return rc < 0 ? rc : add_list(r, err);
+}
+
+static int check_server(const struct settings *settings, struct error *err)
+{
+	struct redis_url url = { .is_tls = false };
+	struct redis_tls *tls = NULL;
+	int rc = redis_url_parse(settings->redis_url, &url, err);
+
+	if (rc < 0) {
+		(void)error_wrap(err, "REDIS_URL");
+	} else if (url.is_tls) {
+		rc = redis_tls_new(url.host, settings->redis_ca, &tls, err);
+		if (rc < 0)
+			(void)error_wrap(err, "CUBIT_REDIS_CA");
+		redis_tls_free(tls);
+	}
+	redis_url_done(&url);
+	return rc;
+}
+
+int redis_check(const struct settings *settings, struct error *err)
+{
+	struct redis *r;
+	int rc;
+
+	if (!settings->redis_url[0])
+		return 0;
+	rc = check_server(settings, err);
+	if (rc < 0)
+		return rc;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return error_set(err, ENOMEM, "out of memory");
+	r->env.settings = settings;
+	r->node = settings->node;
+	rc = add_sources(r, err);
+	redis_free(r);
+	return rc;
+}
+
+static int set_up(struct redis *r, struct error *err)
+{
+	int rc = add_sources(r, err);
+
 	if (rc == 0)
 		rc = open_link(r, "cubit:jobs", on_state, r, &r->jobs, err);
 	for (size_t i = 0; rc == 0 && i < r->n_sources; i++)

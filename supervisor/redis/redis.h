@@ -25,17 +25,26 @@ struct redis_env {
 	const struct runtime_set *runtimes;
 	bool (*has_policy)(const char *name, void *arg); /* as in job_context */
 	size_t (*free_slots)(void *arg);                 /* of this node, for its heartbeat */
+	const char *(*word)(void *arg); /* "serving", or why it is not; then nothing is fetched. May be NULL */
 	/* somebody elsewhere wants the end of a job that runs here; asked again each second until it has. May be NULL */
 	void (*cancel)(const char *id, const char *reason, void *arg);
 	void *arg;
 };
 
 /*
+ * Is everything that the settings say of Redis meant to be read: the URL, certificates, streams, list and prefix? Nobody is
+ * asked. Nothing to say where there is no URL. Returns 0, or -EINVAL with err that begins with the setting; -ENOMEM.
+ * Runs in: monitor, before it starts anything.
+ */
+int redis_check(const struct settings *settings, struct error *err);
+
+/*
  * settings.redis_url is not empty. ret: redis_close(). Does not wait for the server: until it is there the sources have
  * trouble and no work.
  */
 int redis_open(const struct redis_env *env, struct redis **ret, struct error *err);
-void redis_close(struct redis *r, void (*done)(void *arg), void *arg); /* leases are kept by what runs; call when nothing does */
+void redis_close(struct redis *r, void (*done)(void *arg),
+		 void *arg); /* leases are kept by what runs; call when nothing does */
 void redis_set_runtimes(struct redis *r, const struct runtime_set *runtimes);
 
 /* The sources, in the order of settings; at most REDIS_SOURCES_MAX. Owned by r. */

@@ -1,10 +1,13 @@
 /*
- * What the parts of Redis for the front share: redis.c (life, the tick), take.c (entries become leased jobs), lease.c
- * (extend, give back, results, cancel, looking), feed.c (events out), follow.c (events in), dead.c (letters and nodes),
- * submit.c, args.c. Which keys: keys.h. What is asked of them: lua.c.
+ * What the parts of Redis for the front share: redis.c (life, the tick), take.c (entries become leased jobs),
+ * held.c (which are leased here), source.c (the table of what a source does), lease.c (leases go on or end), result.c,
+ * cancel.c, look.c (what is known of a job), feed.c (events out), follow.c (events in), dead.c (letters and nodes),
+ * submit.c, args.c; call.h is shared by some of these. Which keys: keys.h. What is asked of them: the scripts in lua/.
  *
  * Connections: `jobs` for everything that is answered at once, and one for each source that only waits (XREAD BLOCK,
  * BLMOVE). What a source has leased is in its list `held`, until the server has said that it ended.
+ *
+ * Runs in: front, on the loop.
  */
 #pragma once
 
@@ -57,6 +60,7 @@ struct redis_source {
 	struct held *held;
 	uint64_t waiting;  /* as of the last tick */
 	char trouble[512]; /* why its last take failed; "" it did not */
+	char shown[700];   /* the words of it; each source its own, so that two troubles are two */
 };
 
 struct redis {
@@ -69,7 +73,7 @@ struct redis {
 	size_t n_sources, n_links; /* links that are not closed yet */
 	uv_timer_t tick;
 	bool is_ticking, is_draining, is_closing;
-	char trouble[512], trouble_shown[600];
+	char trouble[512];
 	struct feed *feeds;
 	struct follower *followers;
 	struct redis_stats stats;
@@ -107,6 +111,7 @@ void reply_copy(const redisReply *reply, size_t i, char *ret, size_t room);
 /* What a call was answered: keeps the words of a server that refuses, and forgets them when it does not. */
 void redis_note(struct redis *r, const struct error *e);
 void redis_note_take(struct redis_source *s, const struct error *e); /* the same for what only this source may have */
+const char *redis_word(const struct redis *r);                       /* "serving", or what this node does instead */
 void redis_work(struct redis_source *s);                             /* on_work */
 /* Messages for those who listen; "" when nobody is to hear. Owned; NULL: out of memory, which costs the message. */
 char *redis_message(const char *id, const char *type, const char *key, const char *value, unsigned attempt);
@@ -119,18 +124,41 @@ void redis_wait(struct redis_source *s); /* for work, when nothing is known to b
 void redis_wait_state(struct redis_link *link, bool is_up, const char *why, void *arg);
 void redis_unfetch(struct redis_source *s); /* give back what nobody takes */
 
-/* ---- lease.c ---- */
+/* ---- held.c ---- */
 
-extern const struct source_ops redis_stream_ops, redis_list_ops;
 struct held *held_add(struct redis_source *s, const char *id, unsigned attempt, const char *token, size_t token_size);
 struct held *held_find(struct redis_source *s, const char *id, unsigned attempt); /* attempt 0: any */
 struct held *held_token(struct redis_source *s, const char *token, size_t size);
 void held_drop(struct held *h);
 void held_free_all(struct redis_source *s);
 void args_entry(struct redis_args *a, const struct held *h, bool with_field); /* kind, source, group, token[, field] */
+
+/* ---- source.c: the functions in it are those of queue/source.h, self is a struct redis_source ---- */
+
+extern const struct source_ops redis_stream_ops, redis_list_ops;
+
+/* ---- lease.c ---- */
+
+int redis_extend(void *self, const char *id, unsigned attempt, queue_extend_fn *fn, void *arg);
+int redis_give_back(void *self, const char *id, unsigned attempt, const char *reason, enum queue_give how,
+		    queue_done_fn *fn, void *arg);
+int redis_bury(void *self, const char *id, unsigned attempt, const char *reason, queue_done_fn *fn, void *arg);
+int redis_leased(void *self, queue_recover_fn *fn, void *arg);
+
+/* ---- result.c ---- */
+
+int redis_finish(void *self, const struct queue_result *q, queue_done_fn *fn, void *arg);
+
+/* ---- cancel.c ---- */
+
+int redis_cancel(void *self, const char *id, const char *owner, queue_cancel_fn *fn, void *arg);
 /* Cancel what nobody runs: attempt must still be its number. fn as cancel's. */
 int redis_cancel_dead(struct redis_source *s, const char *id, unsigned attempt, uint64_t queued_ms, queue_done_fn *fn,
 		      void *arg);
+
+/* ---- look.c ---- */
+
+int redis_get(void *self, const char *id, bool with_journal, queue_get_fn *fn, void *arg);
 
 /* ---- feed.c ---- */
 

@@ -29,8 +29,11 @@ static void on_submitted(const struct error *e, const redisReply *reply, void *a
 	const char *what = reply_text(reply, 0);
 
 	redis_note(s->r, e);
-	if (e)
-		s->fn(e, QUEUE_ACCEPTED, "", s->arg);
+	if (e) /* the words of a server are for the operator: /readyz and the log have them */
+		fail(s, EAGAIN,
+		     e->code == EPROTO || e->code == ENOSPC || e->code == EROFS
+			     ? "Redis refuses jobs at the moment, try again later"
+			     : "Redis was lost before it answered: the job may have been taken, or not");
 	else if (strcmp(what, "ok") == 0)
 		s->fn(NULL, QUEUE_ACCEPTED, reply_text(reply, 1), s->arg);
 	else if (strcmp(what, "same") == 0)

@@ -17,11 +17,11 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
-#include "supervisor/jobs/spec.h"
-#include "supervisor/jobs/utf8.h"
+#include "runtime/base/utf8.h"
 #include "supervisor/redis/payload.h"
 #include "supervisor/redis/redis_impl.h"
 #include "supervisor/settings.h"
+#include "supervisor/spec/spec.h"
 
 enum {
 	WAIT_MS = 5000,    /* a blocking command at most */
@@ -125,6 +125,7 @@ static void reject(struct redis_source *s, const char *token, size_t size, const
 	args_text(&a, message);
 	args_text(&a, s->logs);
 	args_text(&a, log);
+	args_text(&a, r->env.settings->redis_events ? "1" : "0");
 	if (args_eval(&a, r, &redis_lua_reject, on_rejected, s) < 0)
 		work_later(s);
 	free(message);
@@ -155,6 +156,7 @@ static void keep_job(struct beginning *b, const redisReply *reply)
 		.failures = (unsigned)reply_number(reply, 2),
 		.queued_ms = h->queued_ms,
 		.is_ending = strcmp(reply_text(reply, 4), "1") == 0,
+		.unstarted = (unsigned)reply_number(reply, 5),
 		.state = QUEUE_LEASED,
 		.spec = b->p.spec,
 		.spec_size = b->p.spec_size,
@@ -200,10 +202,11 @@ static void on_begun(const struct error *e, const redisReply *reply, void *arg)
 		work_later(s);
 	} else if (strcmp(what, "ok") == 0) {
 		keep_job(b, reply);
-	} else if (strcmp(what, "done") == 0) {
+	} else if (strcmp(what, "done") == 0 || strcmp(what, "same") == 0) {
 		s->r->stats.duplicates++;
 	} else if (strcmp(what, "duplicate") == 0) {
-		reject(s, b->token, b->token_size, b->p.id, "0", 0, "duplicate id: another entry has it");
+		reject(s, b->token, b->token_size, b->p.id, "0", 0,
+		       "duplicate id: another job has it, of another owner or for another program");
 	} else if (strcmp(what, "dead") == 0) {
 		reject(s, b->token, b->token_size, b->p.id, "1", reply_number(reply, 1), reply_text(reply, 3));
 	} else if (strcmp(what, "cancel") == 0) {
@@ -287,6 +290,8 @@ static int read_payload(struct redis_source *s, const struct found *f, struct be
 		.runtimes = r->runtimes,
 		.has_policy = r->env.has_policy,
 		.arg = r->env.arg,
+		.is_admin = true, /* the list is what counts */
+		.policies = r->env.settings->redis_policies,
 	};
 	const char *fallback = s->is_list ? NULL : f->id[0] ? f->id : f->token;
 	int rc;
@@ -447,7 +452,8 @@ static bool may_wait(const struct redis_source *s)
 	if (r->is_closing || s->is_waiting || s->is_taking || !s->last[0] || !redis_link_is_up(s->wait) ||
 	    !redis_link_is_up(r->jobs))
 		return false;
-	return !s->is_list || (!s->fetched && !r->is_draining && r->env.free_slots(r->env.arg) > 0);
+	return !s->is_list || (!s->fetched && !r->is_draining && strcmp(redis_word(r), "serving") == 0 &&
+			       r->env.free_slots(r->env.arg) > 0);
 }
 
 static void keep_fetched(struct redis_source *s, const redisReply *reply)

@@ -18,11 +18,14 @@ struct redis_tls {
 	char host[256];
 };
 
-/* What OpenSSL says, outermost first. */
+/* What OpenSSL says, outermost first; what the kernel said is first of all, and outside of it is only "system lib". */
 static const char *reason(void)
 {
-	unsigned long code = ERR_peek_last_error();
+	unsigned long first = ERR_peek_error(), code = ERR_peek_last_error();
 	const char *text = code ? ERR_reason_error_string(code) : NULL;
+
+	if (first && ERR_SYSTEM_ERROR(first))
+		return strerror(ERR_GET_REASON(first));
 
 	return text ? text : "unknown error";
 }

@@ -159,7 +159,7 @@ static int take_rest(const char *rest, bool is_unix, struct redis_url *u, struct
 	int r = at ? take_user(rest, (size_t)(at - rest), u, err) : 0;
 
 	if (r == 0 && is_unix && host != path)
-		return wrong(err, "unix:// has no host: three slashes");
+		return wrong(err, "unix:// has no host: write three slashes");
 	if (r == 0 && !is_unix)
 		r = take_host(host, (size_t)(path - host), u, err);
 	if (r == 0)

@@ -4,6 +4,8 @@
  *   redis://[user:password@]host[:port][/database]     rediss://... with TLS      unix://[user:password@]/path[?db=N]
  *
  * User, password and path may be percent-encoded. ":password@" is the default user's. Pure.
+ *
+ * Runs in: front.
  */
 #pragma once
 

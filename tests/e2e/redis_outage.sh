@@ -105,7 +105,7 @@ served() # TITLE: since the last call, every run was
 	[ -z "$bad" ] && [ -s "$dir/runs.now" ]
 	ok $? "POST /v1/run is served $1" || diag "$(head -n 3 <<<"$bad")"
 	slowest=$(awk '$2 > most { most = $2 } END { print most + 0 }' "$dir/runs.now")
-	[ "$slowest" -lt 5000 ]
+	[ "$slowest" -lt 9000 ] # what runs beside it on a busy machine may take a slot for some seconds
 	ok $? "and none of them waits for Redis"
 	diag "$(wc -l <"$dir/runs.now") runs, the slowest $slowest ms"
 }
@@ -151,9 +151,14 @@ sleep 2
 served 'without Redis'
 node_api n /v1/jobs -d '{"runtime":"bash","source":"echo queued"}'
 is "$status" 202 'and jobs are queued by the embedded queue'
+node_api n /v1/jobs/order-18
+is "$status" 503 'of a job that only Redis may know, nobody can say that it is not there'
+like "$body" "'order-18' is not known here, but redis-[a-z]+ cannot be asked" '... and the answer says who cannot be asked'
 start_redis
 within 10 is_ready n
 ok $? 'when Redis comes it is ready' || diag "$(curl -s --unix-socket "$(node_sock n)" http://cubit/readyz)"
+node_api n /v1/jobs/order-18
+is "$status" 404 '... and the same job is known not to be there'
 load first 10
 all_there 'after a late start'
 

@@ -87,22 +87,12 @@ forget() # PID
 
 stop_daemon() # as in daemon.sh, but nothing else is forgotten
 {
+	note_groups
 	kill -TERM "$daemon" 2>/dev/null
 	wait "$daemon"
 	status=$?
 	forget "$daemon"
 	daemon=''
-}
-
-# COMMAND... until it succeeds
-within() # SECONDS COMMAND...
-{
-	local end=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep 0.05
-	done
 }
 
 exists() # KEY
@@ -207,6 +197,7 @@ await_node() # NAME [SECONDS]
 kill_node() # NAME [monitor|front|both]
 {
 	local pid=${node_pid[$1]} front
+	note_groups
 	front=$(pgrep -P "$pid" -f -- --front | head -n 1)
 	case ${2:-both} in
 	front)
@@ -227,6 +218,7 @@ kill_node() # NAME [monitor|front|both]
 stop_node() # NAME -> $status
 {
 	local pid=${node_pid[$1]}
+	note_groups
 	kill -TERM "$pid" 2>/dev/null
 	wait "$pid"
 	# shellcheck disable=SC2034 # for whoever called

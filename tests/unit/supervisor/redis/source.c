@@ -14,13 +14,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "images/runtime_set.h"
+#include "images/languages/runtime_set.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
 #include "supervisor/jobs/job.h"
-#include "supervisor/jobs/journal.h"
+#include "supervisor/journal/journal.h"
 #include "supervisor/redis/redis_impl.h"
 #include "supervisor/settings.h"
 #include "tests/tap.h"
@@ -431,11 +431,11 @@ static int extend(struct node *n, struct queue_job *q)
 	return CALL(ans, s->ops->extend(s->self, q->id, q->attempt, on_extended, &ans));
 }
 
-static int give_back(struct node *n, struct queue_job *q, bool is_free)
+static int give_back(struct node *n, struct queue_job *q, enum queue_give how)
 {
 	struct source *s = source_of(n, q);
 
-	return CALL(ans, s->ops->give_back(s->self, q->id, q->attempt, "it broke", is_free, on_done, &ans));
+	return CALL(ans, s->ops->give_back(s->self, q->id, q->attempt, "it broke", how, on_done, &ans));
 }
 
 static int get(struct node *n, const char *id)
@@ -530,12 +530,12 @@ static void test_malformed(void)
 		const char *payload, *reason;
 	} rows[] = {
 		{ "", "empty" },
-		{ "not json", "no JSON" },
-		{ "[1]", "no JSON object" },
-		{ "42", "no JSON object" },
+		{ "not json", "not JSON" },
+		{ "[1]", "not a JSON object" },
+		{ "42", "not a JSON object" },
 		{ "{\"id\":1,\"language\":\"python\",\"code\":\"1\"}", "must be a text" },
 		{ "{\"id\":\"m1\",\"language\":\"python\"}", "source" },
-		{ "{\"id\":\"../x\",\"language\":\"python\",\"code\":\"1\"}", "is no id" },
+		{ "{\"id\":\"../x\",\"language\":\"python\",\"code\":\"1\"}", "is not an id" },
 		{ "{\"id\":\"m2\",\"language\":\"klingon\",\"code\":\"1\"}", "there is no 'klingon'" },
 		{ "{\"id\":\"m3\",\"id\":\"m4\",\"language\":\"python\",\"code\":\"1\"}", "duplicate" },
 		{ "{\"id\":\"m5\",\"language\":\"python\",\"code\":\"1\",\"limits\":{\"memory\":\"64G\"}}",
@@ -614,7 +614,7 @@ static void test_leases(void)
 	push("dies");
 	for (unsigned i = 1; i <= 3; i++) {
 		UNTIL(taken(&a, "dies") && taken(&a, "dies")->attempt == i, "attempt %u", i);
-		is_int(give_back(&a, taken(&a, "dies"), false), 0, "fails");
+		is_int(give_back(&a, taken(&a, "dies"), QUEUE_FAILED), 0, "fails");
 	}
 	UNTIL(dead() == 1, "and the last one is a dead letter");
 	is_str(TEXT("HGET cubit:job:dies state"), "dead", "whose hash says so");
@@ -622,7 +622,7 @@ static void test_leases(void)
 	is_int(CALL(ans, redis_dead_replay(a.r, "dies", on_done, &ans)), 0, "it is tried again");
 	UNTIL(taken(&a, "dies")->attempt == 4, "the attempt goes on counting");
 	is_int(taken(&a, "dies")->failures, 0, "the failures do not");
-	is_int(give_back(&a, taken(&a, "dies"), true), 0, "given back for free");
+	is_int(give_back(&a, taken(&a, "dies"), QUEUE_FREE), 0, "given back for free");
 	UNTIL(taken(&a, "dies")->attempt == 5, "it comes again soon");
 	is_int(taken(&a, "dies")->failures, 0, "without a failure");
 	is_int(CALL(ans,
@@ -632,6 +632,47 @@ static void test_leases(void)
 	UNTIL(dead() == 1, "it is dead at once");
 	node_close(&a);
 	node_close(&b);
+}
+
+/* A job whose image is not on one node goes to the other one, and is no attempt of the first. */
+static void test_lacking(void)
+{
+	struct node a, b;
+	struct queue_job *q;
+	uint64_t until;
+
+	flush();
+	node_open(&a, "a");
+	a.settings.image_wait_ns = 60 * NS_PER_S;
+	push("l");
+	UNTIL(taken(&a, "l"), "a node takes a job");
+	is_int(give_back(&a, taken(&a, "l"), QUEUE_UNSTARTED), 0, "and gives it back unstarted");
+	UNTIL(taken(&a, "l") && taken(&a, "l")->attempt == 2, "it comes again");
+	is_int(taken(&a, "l")->unstarted, 1, "and knows of it");
+	is_int(give_back(&a, taken(&a, "l"), QUEUE_LACKING), 0, "now its image is missing");
+	is_str(TEXT("HGET cubit:job:l state"), "waiting", "it waits");
+	is_str(TEXT("HGET cubit:job:l reason"), "it broke", "with the reason");
+	until = clock_deadline_ns(2500 * NS_PER_MS);
+	UNTIL(clock_now_ns() > until, "for two seconds and a half");
+	ok(!taken(&a, "l") || taken(&a, "l")->attempt == 2, "this node leaves it to others");
+	node_open(&b, "b");
+	UNTIL(taken(&b, "l"), "another node takes it");
+	q = taken(&b, "l");
+	is_int(q->attempt - q->unstarted, 1, "as its first attempt");
+	is_int(q->failures, 0, "without a failure");
+	is_int(finish(&b, q, "ok", "out"), 0, "and finishes it");
+	node_close(&b);
+
+	a.settings.image_wait_ns = NS_PER_MS;
+	push("never");
+	UNTIL(taken(&a, "never"), "a job that no node can run");
+	is_int(give_back(&a, taken(&a, "never"), QUEUE_LACKING), 0, "is given back");
+	UNTIL(taken(&a, "never") && taken(&a, "never")->attempt == 2,
+	      "comes to this node again, after others had their time");
+	is_int(give_back(&a, taken(&a, "never"), QUEUE_LACKING), 0, "and has waited for too long");
+	UNTIL(dead() == 1, "it is a dead letter");
+	is_str(TEXT("HGET cubit:job:never state"), "dead", "whose hash says so");
+	node_close(&a);
 }
 
 static void test_restart(void)
@@ -656,7 +697,7 @@ static void test_restart(void)
 	a.n_taken = 2;
 	q = taken(&a, "one");
 	is_int(extend(&a, q), 0, "one is adopted");
-	is_int(give_back(&a, taken(&a, "two"), false), 0, "the other given back");
+	is_int(give_back(&a, taken(&a, "two"), QUEUE_FAILED), 0, "the other given back");
 	UNTIL(taken(&a, "two")->attempt == 2, "and taken again");
 	for (int i = 0; i < 5; i++) {
 		run_for(LEASE_MS / 3);
@@ -705,7 +746,7 @@ static void test_cancel(void)
 	       "it is cancelled from another node");
 	ok(ans.was_leased, "where it does not run");
 	UNTIL(strcmp(a.cancelled, "runs") == 0, "the node that runs it is told");
-	is_int(give_back(&a, taken(&a, "runs"), false), 0, "given back instead");
+	is_int(give_back(&a, taken(&a, "runs"), QUEUE_FAILED), 0, "given back instead");
 	UNTIL(NUMBER("EXISTS cubit:result:runs") == 1, "it is cancelled all the same");
 	(void)rc("XADD cubit:jobs * job %s",
 		 "{\"id\":\"soon\",\"language\":\"python\",\"code\":\"1\",\"delay_ms\":700}");
@@ -740,7 +781,7 @@ static void test_list(void)
 	is_str(TEXT("HGET cubit:result:l1 stdout"), "y", "that can be read");
 	(void)rc("RPUSH execution %s", "{\"id\":\"l2\",\"cube_type\":\"python\",\"code\":\"1\"}");
 	UNTIL(taken(&a, "l2"), "another one");
-	is_int(give_back(&a, taken(&a, "l2"), false), 0, "is given back");
+	is_int(give_back(&a, taken(&a, "l2"), QUEUE_FAILED), 0, "is given back");
 	UNTIL(taken(&a, "l2")->attempt == 2, "and comes again");
 	node_close(&a);
 	node_open(&b, "b");
@@ -933,7 +974,7 @@ static void test_outage(void)
 	is_int(extend(&a, q), 0, "and is renewed");
 	stop_server(SIGKILL);
 	UNTIL(a.sources[0]->ops->trouble(a.sources[0]->self) != NULL, "the server is gone: there is trouble");
-	has_str(a.sources[0]->ops->trouble(a.sources[0]->self), "Redis is not there", "in words");
+	has_str(a.sources[0]->ops->trouble(a.sources[0]->self), "Redis cannot be reached", "in words");
 	is_int(finish(&a, q, "ok", "z"), EAGAIN, "a result cannot be recorded now");
 	is_int(extend(&a, q), EAGAIN, "nor a lease renewed");
 	run_for(LEASE_MS * 3 / 2);
@@ -1190,6 +1231,7 @@ int main(void)
 	test_stream();
 	test_malformed();
 	test_leases();
+	test_lacking();
 	test_restart();
 	test_cancel();
 	test_list();

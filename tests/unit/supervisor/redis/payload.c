@@ -3,11 +3,11 @@
 
 #include <errno.h>
 
-#include "images/runtime_set.h"
+#include "images/languages/runtime_set.h"
 #include "runtime/base/error.h"
-#include "supervisor/jobs/spec.h"
-#include "supervisor/jobs/utf8.h"
+#include "runtime/base/utf8.h"
 #include "supervisor/settings.h"
+#include "supervisor/spec/spec.h"
 #include "tests/tap.h"
 
 static const struct settings settings = {
@@ -56,19 +56,19 @@ static const struct {
 	const char *words, *id; /* id: known nevertheless */
 } bad[] = {
 	{ "", false, "is empty", "" },
-	{ "x", false, "no JSON", "" },
-	{ "{", false, "no JSON", "" },
-	{ "[]", false, "no JSON object", "" },
-	{ "12", false, "no JSON object", "" },
-	{ "\"text\"", false, "no JSON object", "" },
+	{ "x", false, "not JSON", "" },
+	{ "{", false, "not JSON", "" },
+	{ "[]", false, "not a JSON object", "" },
+	{ "12", false, "not a JSON object", "" },
+	{ "\"text\"", false, "not a JSON object", "" },
 	{ "{\"id\":\"x\",\"id\":\"y\"," PY "}", false, "duplicate", "" },
-	{ "{\"id\":\"x\"} {}", false, "no JSON", "" },
+	{ "{\"id\":\"x\"} {}", false, "not JSON", "" },
 	{ "{\"id\":7," PY "}", false, "id: must be a text", "" },
-	{ "{\"id\":\"../../etc\"," PY "}", false, "id: is no id", "" },
-	{ "{\"id\":\"0123456789012345678901234567890123456789012345678901234567890123456789\"," PY "}", false, "is no id", "" },
+	{ "{\"id\":\"../../etc\"," PY "}", false, "id: is not an id", "" },
+	{ "{\"id\":\"0123456789012345678901234567890123456789012345678901234567890123456789\"," PY "}", false, "is not an id", "" },
 	{ "{\"id\":\"x\",\"job_id\":\"y\"," PY "}", false, "differ", "" },
 	{ "{\"id\":\"x\",\"user_id\":{}," PY "}", false, "user_id: must be a text", "x" },
-	{ "{\"id\":\"x\",\"user_id\":\"a b\"," PY "}", false, "user_id: is no id", "x" },
+	{ "{\"id\":\"x\",\"user_id\":\"a b\"," PY "}", false, "user_id: is not an id", "x" },
 	{ "{\"id\":\"x\"}", false, "runtime", "x" },
 	{ "{\"id\":\"x\",\"language\":\"python\"}", false, "source: is missing", "x" },
 	{ "{\"id\":\"x\",\"language\":\"python\",\"code\":5}", false, "source", "x" },
@@ -76,13 +76,13 @@ static const struct {
 	{ "{\"id\":\"x\",\"code\":\"1\",\"source\":\"2\",\"language\":\"python\"}", false, "differ", "x" },
 	{ "{\"id\":\"x\",\"limits\":{\"memory\":\"64G\"}," PY "}", false, "limits.memory", "x" },
 	{ "{\"id\":\"x\",\"limits\":{\"memory\":-1}," PY "}", false, "limits.memory", "x" },
-	{ "{\"id\":\"x\",\"limits\":{\"wall_ms\":99999999999999999999}," PY "}", false, "no JSON", "" },
+	{ "{\"id\":\"x\",\"limits\":{\"wall_ms\":99999999999999999999}," PY "}", false, "not JSON", "" },
 	{ "{\"id\":\"x\",\"policy\":\"open\"," PY "}", false, "policy", "x" },
 	{ "{\"id\":\"x\",\"env\":{\"1A\":\"\"}," PY "}", false, "env.1A", "x" },
 	{ "{\"id\":\"x\",\"language\":\"python\",\"files\":[{\"path\":\"../a\",\"content\":\"\"}]}", false, "files[0].path", "x" },
 	{ "{\"id\":\"x\",\"language\":\"python\",\"files\":[{\"path\":\"a\",\"content\":\"%%\",\"encoding\":\"base64\"}]}", false, "files[0]", "x" },
 	{ "{\"id\":\"x\",\"language\":\"python\",\"code\":\"a\\u0000b\"}", false, "\\u0000", "" },
-	{ "{\"id\":\"x\",\"language\":\"python\",\"code\":\"\xff\"}", false, "no JSON", "" },
+	{ "{\"id\":\"x\",\"language\":\"python\",\"code\":\"\xff\"}", false, "not JSON", "" },
 	{ "{\"user_id\":\"u\",\"cube_type\":\"python\"}", true, "id: is missing", "" },
 	{ "{\"id\":\"x\",\"user_id\":\"u\"}", true, "runtime", "x" },
 	{ "{\"id\":\"x\",\"user_id\":\"u\",\"cube_type\":\"a/b\"}", true, "cube_type", "x" },
@@ -115,7 +115,7 @@ static void test_size(void)
 	free(big);
 	memset(deep, '[', sizeof(deep));
 	refuse(deep, sizeof(deep), false, "nested", "");
-	refuse("{\"id\":\"x\0y\"}", 12, false, "no JSON", "");
+	refuse("{\"id\":\"x\0y\"}", 12, false, "not JSON", "");
 }
 
 int main(void)
