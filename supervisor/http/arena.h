@@ -1,4 +1,8 @@
-/* Memory that lives as long as one request: small pieces from one block, all given back at once. */
+/*
+ * Memory that lives as long as one request: small pieces from one block, all given back at once.
+ *
+ * Runs in: front, on the loop.
+ */
 #pragma once
 
 #include <stddef.h>

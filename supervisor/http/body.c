@@ -1,7 +1,9 @@
 /* Where a request's body ends: see body.h. */
 #include "supervisor/http/body.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <string.h>
 
 enum { SIZE_DIGITS = 8 };
 
@@ -27,6 +29,12 @@ static int digit(char c)
 static bool is_text(char c)
 {
 	return c == '\t' || ((unsigned char)c >= 0x20 && c != 0x7f);
+}
+
+/* Of a field's name: "token" of RFC 9110 section 5.6.2. */
+static bool is_name(char c)
+{
+	return isalnum((unsigned char)c) || (c && strchr("!#$%&'*+-.^_`|~", c));
 }
 
 static bool size_byte(struct body_reader *b, char c)
@@ -70,8 +78,12 @@ static bool framing(struct body_reader *b, char c)
 		b->at = BODY_SIZE;
 		return c == '\n';
 	case BODY_TRAILER:
-		b->at = c == '\r' ? BODY_LAST_LF : BODY_TRAILER_LINE;
-		return c == '\r' || is_text(c);
+		b->at = c == '\r' ? BODY_LAST_LF : BODY_TRAILER_NAME;
+		return c == '\r' || is_name(c);
+	case BODY_TRAILER_NAME:
+		if (c == ':')
+			b->at = BODY_TRAILER_LINE;
+		return (c == ':' || is_name(c)) && ++b->n <= BODY_TRAILERS_MAX;
 	case BODY_TRAILER_LINE:
 		if (c == '\r')
 			b->at = BODY_TRAILER_LF;

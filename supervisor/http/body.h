@@ -1,9 +1,11 @@
 /*
  * Where a request's body ends: Content-Length or chunks, RFC 9112 sections 6 and 7.1. Strict where parsers are known to
  * differ, since that is what request smuggling lives on: every line of the framing ends with CR LF, a chunk's size is one
- * to eight hexadecimal digits, extensions and trailers are bounded and thrown away.
+ * to eight hexadecimal digits, extensions and trailers are bounded and thrown away; a trailer is NAME: VALUE.
  *
- * (http_parser could do this, but as Debian builds it takes any byte for the LF behind a chunk's CR.)
+ * (llhttp could do this, but how strict it is has changed with its versions, and it knows no bounds for extensions.)
+ *
+ * Runs in: front. Pure; input is hostile.
  */
 #pragma once
 
@@ -23,6 +25,7 @@ struct body_reader {
 		BODY_CHUNK_CR,
 		BODY_CHUNK_LF,
 		BODY_TRAILER,      /* at a line's begin */
+		BODY_TRAILER_NAME, /* until its colon */
 		BODY_TRAILER_LINE,
 		BODY_TRAILER_LF,
 		BODY_LAST_LF,

@@ -135,7 +135,8 @@ static size_t take_head(struct conn *c, const char *data, size_t size)
 		bool is_line = !memchr(data, '\n', limit);
 
 		request_refuse(c, is_line ? 414 : 431, is_line ? "uri_too_long" : "headers_too_large",
-			       is_line ? "the request's target is too long" : "the request's header fields are too large");
+			       is_line ? "the request's target is too long"
+				       : "the request's header fields are too large");
 		return size;
 	}
 	c->server->counts.requests++;
@@ -338,7 +339,8 @@ static void settle(struct conn *c)
 		else
 			c->state = CONN_LINGER;
 	}
-	if (c->state == CONN_HEAD && c->out.size == 0 && (c->is_eof || (c->server->is_draining && c->in.size == 0)))
+	if (c->state == CONN_HEAD && c->out.size == 0 &&
+	    (c->is_eof || (c->server->is_draining && c->in.size == 0 && c->was_answered)))
 		conn_doom(c); /* nothing that could become a request is coming */
 	if (c->is_doomed) {
 		conn_abort(c);
@@ -445,13 +447,11 @@ void conn_timeout(struct conn *c, enum deadline_class class)
 
 /* ---- birth and death ---- */
 
-int conn_new(struct http_server *s, int fd)
+int conn_new(struct http_server *s, int fd, const struct peer *peer)
 {
 	struct conn *c = calloc(1, sizeof(*c));
 	int r = c ? 0 : -ENOMEM;
 
-	if (r == 0)
-		r = peer_of_socket(fd, &c->peer);
 	if (r == 0)
 		r = uv_poll_init(s->loop, &c->poll, fd);
 	if (r < 0) {
@@ -461,6 +461,7 @@ int conn_new(struct http_server *s, int fd)
 	}
 	c->server = s;
 	c->fd = fd;
+	c->peer = *peer;
 	c->poll.data = c;
 	c->in.max = s->options.limits.header_bytes + (size_t)2 * CONN_READ_BYTES;
 	c->wait.class = c->writing.class = DEADLINE_NONE;

@@ -10,6 +10,8 @@
  *
  * A connection is never freed inside a callback of its own: conn_doom() asks for it, the end of the round does it.
  * Whoever calls out (a handler, a WebSocket's message) looks at the state again afterwards.
+ *
+ * Runs in: front, on the loop.
  */
 #pragma once
 
@@ -43,16 +45,16 @@ struct conn {
 	int fd;
 	int polled; /* events asked for */
 	enum conn_state state;
-	bool is_busy;      /* inside conn_run(): its end settles everything */
-	bool is_doomed;    /* to be closed at the end of the round */
-	bool is_half;      /* the peer sends nothing any more; what it sent may still be unread */
-	bool is_eof;       /* and nothing is */
+	bool is_busy;   /* inside conn_run(): its end settles everything */
+	bool is_doomed; /* to be closed at the end of the round */
+	bool is_half;   /* the peer sends nothing any more; what it sent may still be unread */
+	bool is_eof;    /* and nothing is */
 	bool is_keep_alive;
 	bool must_linger;  /* the peer may still be sending */
 	bool was_answered; /* at least once: waiting for a request is then idleness */
 	struct deadline wait, writing;
-	struct buf in;     /* not yet understood */
-	size_t scanned;    /* of the head at the front of it */
+	struct buf in;  /* not yet understood */
+	size_t scanned; /* of the head at the front of it */
 	struct {
 		char *data;
 		size_t at, size, room; /* data[at .. at + size) waits */
@@ -64,8 +66,8 @@ struct conn {
 	struct peer peer;
 };
 
-/* fd: owned from here on, also on failure. */
-int conn_new(struct http_server *s, int fd);
+/* fd: owned from here on, also on failure. peer: of peer_of_socket(). */
+int conn_new(struct http_server *s, int fd, const struct peer *peer);
 
 /*
  * Write, or queue what the socket does not take. Returns 0 or -EPIPE; the connection is then doomed.

@@ -2,6 +2,8 @@
  * Deadlines of thousands of connections for the price of one timer: all deadlines of a class lie equally far in the
  * future when they are set, so a list with the newest at its end is sorted by itself. Setting and clearing is O(1), and
  * a tick looks at the heads only.
+ *
+ * Runs in: front, on the loop.
  */
 #pragma once
 

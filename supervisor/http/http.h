@@ -1,14 +1,18 @@
 /*
  * The HTTP edge: HTTP/1.1 and WebSocket on TCP and unix sockets, on the libuv loop of the front.
  *
- * Why not libwebsockets for this: the 4.1.6 of Debian 12 never sees chunked request bodies, does not notice a client
- * that hangs up while its answer is pending, keeps all timers in one list that idle connections lengthen, and has
- * public faults in its upgrade path. So: http_parser parses (chunked bodies, strict, both Content-Length and
+ * Why not libwebsockets for this: the 4.1.6 of Debian 12 was tried. It takes frames without a mask, two requests on one
+ * connection make it use memory that it has freed, `Upgrade: h2c` cannot be switched off, its deflate on libuv ends the
+ * process, and it never sees chunked request bodies, so that they can smuggle requests. It does not notice a client that
+ * hangs up while its answer is pending, and keeps all timers in one list that idle connections lengthen
+ * (docs/architecture.md). Of 39 conformance rows for WebSockets it passed 25, and wslay 36; ws.c adds the other three. So: llhttp parses heads (behind a strict scan; both Content-Length and
  * Transfer-Encoding refused), wslay frames WebSocket messages, and this folder owns sockets, bounds, time-outs and
  * back-pressure for both. No HTTP/2, no compression: a proxy in front can add them.
  *
  * Bounds, each answered by a 4xx with a sentence or by closing, each with a test: http_limits. A connection that sends
  * slowly, or reads slowly, is closed after a time-out; what waits for a slow reader is bounded per connection.
+ *
+ * Runs in: front, on the loop.
  */
 #pragma once
 
@@ -26,16 +30,16 @@ struct http_request; /* one request and its answer; lives until both are done or
 struct ws;           /* one WebSocket, after http_upgrade() */
 
 struct http_limits {
-	size_t header_bytes;     /* request line and headers together: 16 KiB; 431 */
-	size_t body_bytes;       /* 413 */
-	size_t bodies_bytes;     /* of all requests that are being received or handled; 503 */
-	size_t message_bytes;    /* one WebSocket message; close 1009 */
-	size_t queue_bytes;      /* waiting for one reader of a stream or WebSocket: -ENOBUFS, http_stream_queued() */
-	unsigned connections;    /* 503 and close above */
-	unsigned header_ms;          /* until a head is complete; 408 */
-	unsigned body_ms;            /* until the next 64 KiB of a body, or its end, have come; 408 */
-	unsigned idle_ms;            /* between requests */
-	unsigned write_ms;           /* without progress in writing */
+	size_t header_bytes;  /* request line and headers together: 16 KiB; 431 */
+	size_t body_bytes;    /* 413 */
+	size_t bodies_bytes;  /* of all requests that are being received or handled; 503 */
+	size_t message_bytes; /* one WebSocket message; close 1009 */
+	size_t queue_bytes;   /* waiting for one reader of a stream or WebSocket: -ENOBUFS, http_stream_queued() */
+	unsigned connections; /* 503 and close above */
+	unsigned header_ms;   /* until a head is complete; 408 */
+	unsigned body_ms;     /* until the next 64 KiB of a body, or its end, have come; 408 */
+	unsigned idle_ms;     /* between requests */
+	unsigned write_ms;    /* without progress in writing */
 	unsigned ping_ms, silent_ms; /* of a WebSocket: how often we ask, and how long a peer may say nothing */
 };
 void http_limits_defaults(struct http_limits *l);
@@ -52,13 +56,19 @@ struct http_route {
 	http_handler *handle;
 	/* for /openapi.json */
 	const char *summary;
-	const char *parameters; /* "from integer: first event; ..." or NULL: query parameters, `name type: text` separated by ';' */
-	const char *body;       /* name of a schema in openapi_schemas, or NULL */
-	const char *answer;     /* the same for 2xx */
-	int status;             /* of success: 200, 201, 202, 204, 101 for WebSocket */
+	const char
+		*parameters; /* query: "from integer: first event; ...", `name type: text` separated by ';', or NULL */
+	const char *body;    /* name of a schema, or NULL */
+	const char *answer;  /* the same for a success; a media type ("text/plain") for what is no JSON */
+	int status;          /* of success: 200, 201, 202, 204, 101 for WebSocket */
+	const char *also;    /* other answers with schemas of their own: "202 Accepted; 4XX OtherError", or NULL */
 	unsigned flags;
 };
-enum { HTTP_ROUTE_WS = 1, HTTP_ROUTE_STREAM = 2 /* answers SSE or NDJSON */ };
+enum {
+	HTTP_ROUTE_WS = 1,
+	HTTP_ROUTE_STREAM = 2, /* answers SSE or NDJSON */
+	HTTP_ROUTE_DOOR = 4,   /* of another service */
+};
 
 /*
  * Called when a request's head is there and has a route, before its body is read: authenticate, count, limit. A stranger
@@ -78,6 +88,7 @@ struct http_options {
 	http_done_fn *done;
 	const char *origins;         /* further allowed WebSocket and cookie origins; own origin (Host) always is */
 	const char *trusted_proxies; /* addresses or CIDR prefixes, blank separated */
+	const char *near_networks;   /* the same: http_peer_is_near() */
 	void *arg;
 };
 
@@ -105,20 +116,26 @@ const char *http_method(const struct http_request *rq);
 const char *http_path(const struct http_request *rq);                    /* decoded, without the query */
 const char *http_param(const struct http_request *rq, const char *name); /* of the path, decoded; NULL */
 const char *http_query(const struct http_request *rq, const char *name); /* decoded; NULL when absent */
-const char *http_query_at(const struct http_request *rq, size_t i, const char **ret_value); /* names in order; NULL past the last */
-const char *http_target(const struct http_request *rq);                  /* path and query as they came */
+const char *http_query_at(const struct http_request *rq, size_t i,
+			  const char **ret_value);      /* names in order; NULL past the last */
+const char *http_target(const struct http_request *rq); /* path and query as they came */
 const char *http_header(const struct http_request *rq, const char *lower_case_name); /* NULL; several: joined by ", " */
 const char *http_header_at(const struct http_request *rq, size_t i, const char **ret_value); /* as http_query_at */
-const char *http_cookie(const struct http_request *rq, const char *name);            /* NULL */
+const char *http_cookie(const struct http_request *rq, const char *name);                    /* NULL */
 const char *http_body(const struct http_request *rq, size_t *ret_size);
 bool http_accepts(const struct http_request *rq, const char *media_type); /* Accept names it (not by a wildcard) */
 
 /* The peer: address text as rate limits and audit use it (a trusted proxy's word followed); "unix:UID". */
 const char *http_peer(const struct http_request *rq);
+/*
+ * Does it come from one of options.near_networks, or through a unix socket? A request that a proxy says it forwards does
+ * only when that proxy is trusted and names such an address: otherwise everybody behind it would be near.
+ */
+bool http_peer_is_near(const struct http_request *rq);
 /* Peer credentials of a unix socket. false on TCP. */
 bool http_peer_cred(const struct http_request *rq, uid_t *ret_uid, pid_t *ret_pid);
 bool http_is_cross_origin(const struct http_request *rq); /* an Origin header that is neither ours nor allowed */
-const char *http_id(const struct http_request *rq); /* X-Request-Id: given (checked) or made */
+const char *http_id(const struct http_request *rq);       /* X-Request-Id: given (checked) or made */
 
 /* Storage for the gate: who calls. free_fn is called with the request's end. */
 void http_set_caller(struct http_request *rq, void *caller, void (*free_fn)(void *caller));
@@ -173,13 +190,13 @@ void http_stream_end(struct http_request *rq); /* rq is gone afterwards */
 struct ws_handlers {
 	/* One whole message; data is borrowed and not terminated. Invalid UTF-8 in text closes with 1007 before this. */
 	void (*message)(struct ws *ws, bool is_text, const void *data, size_t size, void *data_arg);
-	void (*drain)(struct ws *ws, void *data_arg); /* everything queued was written */
+	void (*drain)(struct ws *ws, void *data_arg);            /* everything queued was written */
 	void (*closed)(struct ws *ws, int code, void *data_arg); /* last call; ws is gone afterwards */
 };
 
 /*
  * Accept the upgrade: rq is gone afterwards (its caller lives on in the ws). NULL: it was answered with 400, 426 or 403
- * (a foreign Origin: SECURITY row 25). Pings are answered, and sent each 30 s; a peer silent for 75 s is gone.
+ * (a foreign Origin: SECURITY.md, row 25). Pings are answered, and sent each 30 s; a peer silent for 75 s is gone.
  */
 struct ws *http_upgrade(struct http_request *rq, const struct ws_handlers *handlers, void *data);
 int ws_send(struct ws *ws, bool is_text, const void *data, size_t size); /* as http_stream_write */

@@ -1,4 +1,8 @@
-/* A ring of links inside other structs: O(1) everywhere, no allocation. Single-threaded, as the loop is. */
+/*
+ * A ring of links inside other structs: O(1) everywhere, no allocation. Single-threaded, as the loop is.
+ *
+ * Pure; runs anywhere.
+ */
 #pragma once
 
 #include <stdbool.h>

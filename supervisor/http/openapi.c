@@ -11,20 +11,6 @@
 #include "supervisor/http/http.h"
 #include "supervisor/http/route.h"
 
-/* The error that http_error() makes. */
-static const char error_schema[] =
-	"{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{\"error\":{\"type\":\"object\","
-	"\"required\":[\"code\",\"message\"],\"properties\":{"
-	"\"code\":{\"type\":\"string\",\"description\":\"for programs; stable\"},"
-	"\"message\":{\"type\":\"string\",\"description\":\"for people; one sentence\"},"
-	"\"field\":{\"type\":\"string\",\"description\":\"what it is about, where there is such a field\"}}}}}";
-
-static const char fixed_parts[] =
-	"{\"responses\":{\"Error\":{\"description\":\"what went wrong\",\"content\":{\"application/json\":{"
-	"\"schema\":{\"$ref\":\"#/components/schemas/Error\"}}}}},"
-	"\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"},"
-	"\"key\":{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"X-API-Key\"}}}";
-
 /* jansson takes what it is given in the _new calls, and complains when that is NULL: out of memory goes up as NULL. */
 
 static json_t *reference(const json_t *schemas, const char *name)
@@ -43,10 +29,11 @@ static int describe_path(const char *path, struct buf *ret_path, json_t *paramet
 		r = buf_printf(ret_path, s.kind == ROUTE_LITERAL ? "/%s" : "/{%s}", s.text);
 		if (r < 0 || s.kind == ROUTE_LITERAL)
 			continue;
-		r = json_array_append_new(parameters,
-					  json_pack("{s:s, s:s, s:b, s:{s:s}, s:s*}", "name", s.text, "in", "path", "required",
-						    1, "schema", "type", "string", "description",
-						    s.kind == ROUTE_REST ? "the rest of the path; it may contain '/'" : NULL));
+		r = json_array_append_new(
+			parameters,
+			json_pack("{s:s, s:s, s:b, s:{s:s}, s:s*}", "name", s.text, "in", "path", "required", 1,
+				  "schema", "type", "string", "description",
+				  s.kind == ROUTE_REST ? "the rest of the path; it may contain '/'" : NULL));
 	}
 	return r;
 }
@@ -94,35 +81,79 @@ static json_t *operation_id(const char *method, const char *path)
 	return json_stringn(id, n);
 }
 
-/* What a success carries. */
-static json_t *content(const struct http_route *route, const json_t *schemas)
+static bool is_media_type(const char *answer)
 {
-	json_t *schema = route->answer ? reference(schemas, route->answer) : json_object(), *r;
+	return strchr(answer, '/');
+}
 
-	if (route->flags & HTTP_ROUTE_STREAM)
-		r = json_pack("{s:{s:O}, s:{s:O}}", "text/event-stream", "schema", schema, "application/x-ndjson", "schema",
-			      schema);
+/* What an answer carries: a schema by its name, or text of a media type. */
+static json_t *content(const char *answer, bool is_stream, const json_t *schemas)
+{
+	json_t *schema, *r;
+
+	if (is_media_type(answer))
+		return json_pack("{s:{s:{s:s}}}", answer, "schema", "type", "string");
+	schema = reference(schemas, answer);
+	if (is_stream)
+		r = json_pack("{s:{s:O}, s:{s:O}}", "text/event-stream", "schema", schema, "application/x-ndjson",
+			      "schema", schema);
 	else
 		r = json_pack("{s:{s:O}}", "application/json", "schema", schema);
 	json_decref(schema);
 	return r;
 }
 
-static json_t *responses(const struct http_route *route, const json_t *schemas)
+/* answer: NULL for none. */
+static int add_response(json_t *all, const char *status, const char *words, const char *answer, bool is_stream,
+			const json_t *schemas)
 {
-	bool is_ws = route->flags & HTTP_ROUTE_WS;
-	json_t *success, *all = json_pack("{s:{s:s}}", "default", "$ref", "#/components/responses/Error");
+	json_t *response = json_pack("{s:s}", "description", words);
+
+	if (response && answer && json_object_set_new(response, "content", content(answer, is_stream, schemas)) < 0) {
+		json_decref(response);
+		return -ENOMEM;
+	}
+	return json_object_set_new(all, status, response) < 0 ? -ENOMEM : 0;
+}
+
+static int add_success(json_t *all, const struct http_route *route, const json_t *schemas)
+{
+	bool is_stream = route->flags & HTTP_ROUTE_STREAM;
 	char status[16];
 
-	(void)snprintf(status, sizeof(status), "%d", is_ws ? 101 : route->status ? route->status : 200); /* it fits */
-	success = json_pack("{s:s}", "description",
-			    is_ws ? "a WebSocket" : route->flags & HTTP_ROUTE_STREAM ? "events as they happen" : "done");
-	if (!is_ws && (route->answer || route->flags & HTTP_ROUTE_STREAM) &&
-	    json_object_set_new(success, "content", content(route, schemas)) < 0) {
-		json_decref(success);
-		success = NULL;
+	if (route->flags & HTTP_ROUTE_WS)
+		return add_response(all, "101", "a WebSocket", NULL, false, schemas);
+	/* there is no success */
+	if (route->status >= 400)
+		return 0;
+	(void)snprintf(status, sizeof(status), "%d", route->status ? route->status : 200); /* it fits */
+	return add_response(all, status, is_stream ? "events as they happen" : "done", route->answer, is_stream,
+			    schemas);
+}
+
+/* Some of "202 Accepted; 4XX OtherError". */
+static int add_others(json_t *all, const struct http_route *route, const json_t *schemas)
+{
+	char status[4], answer[32];
+	int used, r = 0;
+
+	for (const char *s = route->also ? route->also : ""; r == 0 && *s; s += used + strspn(s + used, "; ")) {
+		bool is_one = sscanf(s, "%3s %31[A-Za-z]%n", status, answer, &used) == 2;
+
+		assert(is_one); /* the table is ours */
+		(void)is_one;
+		r = add_response(all, status, status[0] == '2' ? "done, in another way" : "not done", answer, false,
+				 schemas);
 	}
-	if (json_object_set_new(all, status, success) == 0)
+	return r;
+}
+
+static json_t *responses(const struct http_route *route, const json_t *schemas)
+{
+	json_t *all = json_pack("{s:{s:s}, s:{s:s}}", "4XX", "$ref", "#/components/responses/Error", "default", "$ref",
+				"#/components/responses/Error");
+
+	if (all && add_success(all, route, schemas) == 0 && add_others(all, route, schemas) == 0)
 		return all;
 	json_decref(all);
 	return NULL;
@@ -142,14 +173,28 @@ static json_t *security(unsigned scope, const char *const *scopes, json_t **ret_
 	return scope ? json_pack("[{s:O}, {s:O}]", "bearer", names, "key", names) : json_array();
 }
 
+/* "/v1/jobs/{id}" is about jobs; what stands outside is about the node itself. */
+static json_t *tag(const struct http_route *route)
+{
+	static const char native[] = "/v1/";
+	const char *path = route->path;
+
+	if (route->flags & HTTP_ROUTE_DOOR)
+		return json_string("doors");
+	if (strncmp(path, native, sizeof(native) - 1) != 0)
+		return json_string("node");
+	path += sizeof(native) - 1;
+	return json_stringn(path, strcspn(path, "/"));
+}
+
 static json_t *operation(const struct http_route *route, const char *method, const char *path, json_t *parameters,
 			 const json_t *schemas, const char *const *scopes)
 {
 	json_t *names, *rights = security(route->scope, scopes, &names), *op;
 
-	op = json_pack("{s:o, s:s, s:O, s:o, s:o}", "operationId", operation_id(method, path), "summary",
-		       route->summary ? route->summary : "", "parameters", parameters, "responses",
-		       responses(route, schemas), "security", rights);
+	op = json_pack("{s:o, s:[o], s:s, s:O, s:o, s:o}", "operationId", operation_id(method, path), "tags",
+		       tag(route), "summary", route->summary ? route->summary : "", "parameters", parameters,
+		       "responses", responses(route, schemas), "security", rights);
 	json_decref(names);
 	if (op && route->body &&
 	    json_object_set_new(op, "requestBody",
@@ -193,24 +238,20 @@ static int add_route(json_t *paths, const struct http_route *route, const json_t
 	return r;
 }
 
-json_t *openapi_document(const struct http_route *routes, const char *schemas, const char *const *scopes,
+json_t *openapi_document(const struct http_route *routes, const char *frame, const char *const *scopes,
 			 const char *version)
 {
-	json_t *all_schemas = json_loads(schemas, 0, NULL), *parts = json_loads(fixed_parts, 0, NULL), *paths = json_object();
-	int r = 0;
+	json_t *document = json_loads(frame, 0, NULL), *info = json_object_get(document, "info"),
+	       *paths = json_object_get(document, "paths"),
+	       *schemas = json_object_get(json_object_get(document, "components"), "schemas");
+	int r;
 
-	assert(all_schemas && json_is_object(all_schemas)); /* the text is ours */
-	if (!json_object_get(all_schemas, "Error"))
-		r = json_object_set_new(all_schemas, "Error", json_loads(error_schema, 0, NULL));
+	assert(info && paths && schemas); /* the text is ours */
+	r = json_object_set_new(info, "version", json_string(version));
 	for (; r == 0 && routes->method; routes++)
-		r = add_route(paths, routes, all_schemas, scopes);
+		r = add_route(paths, routes, schemas, scopes);
 	if (r == 0)
-		r = json_object_set(parts, "schemas", all_schemas);
-	json_decref(all_schemas);
-	if (r == 0)
-		return json_pack("{s:s, s:{s:s, s:s}, s:o, s:o}", "openapi", "3.1.0", "info", "title", "Cubit", "version",
-				 version, "paths", paths, "components", parts);
-	json_decref(paths);
-	json_decref(parts);
+		return document;
+	json_decref(document);
 	return NULL;
 }

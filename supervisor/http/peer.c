@@ -147,24 +147,46 @@ static bool parse_hop(const char *text, size_t size, struct in6_addr *ret)
 	return parse_address(at, ret, &is_v4);
 }
 
-void peer_text(const struct peer *p, const struct peer_prefixes *trusted, const char *forwarded, char ret[PEER_TEXT_BYTES])
+/* Whoever the trusted proxies say. Returns how many of them were believed. */
+static unsigned follow(const struct peer *p, const struct peer_prefixes *trusted, const char *forwarded,
+		       struct in6_addr *ret)
 {
-	struct in6_addr seen = p->address, hop;
+	struct in6_addr hop;
 	size_t end = forwarded ? strlen(forwarded) : 0;
+	unsigned n = 0;
 
-	if (p->is_unix) {
-		(void)snprintf(ret, PEER_TEXT_BYTES, "unix:%u", (unsigned)p->uid);
-		return;
-	}
-	while (end > 0 && peer_prefixes_hold(trusted, &seen)) {
+	*ret = p->address;
+	while (end > 0 && peer_prefixes_hold(trusted, ret)) {
 		size_t start = end;
 
 		while (start > 0 && forwarded[start - 1] != ',')
 			start--;
 		if (!parse_hop(forwarded + start, end - start, &hop))
 			break;
-		seen = hop;
+		*ret = hop;
 		end = start > 0 ? start - 1 : 0;
+		n++;
 	}
+	return n;
+}
+
+void peer_text(const struct peer *p, const struct peer_prefixes *trusted, const char *forwarded,
+	       char ret[PEER_TEXT_BYTES])
+{
+	struct in6_addr seen;
+
+	if (p->is_unix) {
+		(void)snprintf(ret, PEER_TEXT_BYTES, "unix:%u", (unsigned)p->uid);
+		return;
+	}
+	(void)follow(p, trusted, forwarded, &seen);
 	format(&seen, ret);
+}
+
+bool peer_forwarded_is_in(const struct peer *p, const struct peer_prefixes *trusted, const char *forwarded,
+			  const struct peer_prefixes *in)
+{
+	struct in6_addr seen;
+
+	return !p->is_unix && follow(p, trusted, forwarded, &seen) > 0 && peer_prefixes_hold(in, &seen);
 }

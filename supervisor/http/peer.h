@@ -1,6 +1,8 @@
 /*
  * Who is at the other end: the address of a TCP peer or the credentials of a unix one, and whose word about a third
  * party is believed.
+ *
+ * Runs in: front, on the loop.
  */
 #pragma once
 
@@ -40,4 +42,9 @@ int peer_of_socket(int fd, struct peer *ret);
  * trusted proxy: then the right-most address in it that is not one. A hop that is no address ends the search: what
  * stands left of it is anybody's invention.
  */
-void peer_text(const struct peer *p, const struct peer_prefixes *trusted, const char *forwarded, char ret[PEER_TEXT_BYTES]);
+void peer_text(const struct peer *p, const struct peer_prefixes *trusted, const char *forwarded,
+	       char ret[PEER_TEXT_BYTES]);
+
+/* Does the trusted proxies' word lead to an address in these prefixes? Not when there is no word, or no such proxy. */
+bool peer_forwarded_is_in(const struct peer *p, const struct peer_prefixes *trusted, const char *forwarded,
+			  const struct peer_prefixes *in);

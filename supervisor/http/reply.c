@@ -21,18 +21,49 @@ const char *reply_reason(int status)
 		int status;
 		const char *reason;
 	} rows[] = {
-		{ 101, "Switching Protocols" }, { 200, "OK" }, { 201, "Created" }, { 202, "Accepted" },
-		{ 204, "No Content" }, { 206, "Partial Content" }, { 301, "Moved Permanently" }, { 302, "Found" },
-		{ 303, "See Other" }, { 304, "Not Modified" }, { 307, "Temporary Redirect" }, { 308, "Permanent Redirect" },
-		{ 400, "Bad Request" }, { 401, "Unauthorized" }, { 402, "Payment Required" }, { 403, "Forbidden" },
-		{ 404, "Not Found" }, { 405, "Method Not Allowed" }, { 406, "Not Acceptable" }, { 408, "Request Timeout" },
-		{ 409, "Conflict" }, { 410, "Gone" }, { 411, "Length Required" }, { 412, "Precondition Failed" },
-		{ 413, "Content Too Large" }, { 414, "URI Too Long" }, { 415, "Unsupported Media Type" },
-		{ 416, "Range Not Satisfiable" }, { 417, "Expectation Failed" }, { 421, "Misdirected Request" },
-		{ 422, "Unprocessable Content" }, { 423, "Locked" }, { 425, "Too Early" }, { 426, "Upgrade Required" },
-		{ 428, "Precondition Required" }, { 429, "Too Many Requests" }, { 431, "Request Header Fields Too Large" },
-		{ 500, "Internal Server Error" }, { 501, "Not Implemented" }, { 502, "Bad Gateway" },
-		{ 503, "Service Unavailable" }, { 504, "Gateway Timeout" }, { 505, "HTTP Version Not Supported" },
+		{ 101, "Switching Protocols" },
+		{ 200, "OK" },
+		{ 201, "Created" },
+		{ 202, "Accepted" },
+		{ 204, "No Content" },
+		{ 206, "Partial Content" },
+		{ 301, "Moved Permanently" },
+		{ 302, "Found" },
+		{ 303, "See Other" },
+		{ 304, "Not Modified" },
+		{ 307, "Temporary Redirect" },
+		{ 308, "Permanent Redirect" },
+		{ 400, "Bad Request" },
+		{ 401, "Unauthorized" },
+		{ 402, "Payment Required" },
+		{ 403, "Forbidden" },
+		{ 404, "Not Found" },
+		{ 405, "Method Not Allowed" },
+		{ 406, "Not Acceptable" },
+		{ 408, "Request Timeout" },
+		{ 409, "Conflict" },
+		{ 410, "Gone" },
+		{ 411, "Length Required" },
+		{ 412, "Precondition Failed" },
+		{ 413, "Content Too Large" },
+		{ 414, "URI Too Long" },
+		{ 415, "Unsupported Media Type" },
+		{ 416, "Range Not Satisfiable" },
+		{ 417, "Expectation Failed" },
+		{ 421, "Misdirected Request" },
+		{ 422, "Unprocessable Content" },
+		{ 423, "Locked" },
+		{ 425, "Too Early" },
+		{ 426, "Upgrade Required" },
+		{ 428, "Precondition Required" },
+		{ 429, "Too Many Requests" },
+		{ 431, "Request Header Fields Too Large" },
+		{ 500, "Internal Server Error" },
+		{ 501, "Not Implemented" },
+		{ 502, "Bad Gateway" },
+		{ 503, "Service Unavailable" },
+		{ 504, "Gateway Timeout" },
+		{ 505, "HTTP Version Not Supported" },
 		{ 507, "Insufficient Storage" },
 	};
 
@@ -112,7 +143,8 @@ const char *reply_connection(const struct http_request *rq)
 	if (!c)
 		return "close";
 	/* a body that does not come, or more of it than is worth reading, ends the connection */
-	if (!rq->is_complete && ((c->body.at == BODY_DATA && c->body.left > CONN_SKIP_BYTES) || http_header(rq, "expect")))
+	if (!rq->is_complete &&
+	    ((c->body.at == BODY_DATA && c->body.left > CONN_SKIP_BYTES) || http_header(rq, "expect")))
 		c->is_keep_alive = false;
 	if (rq->server->is_draining)
 		c->is_keep_alive = false;
@@ -189,7 +221,7 @@ void http_reply_json(struct http_request *rq, int status, json_t *owned)
 	if (text)
 		http_reply(rq, status, "application/json", text, strlen(text));
 	else
-		http_error(rq, 500, "internal", NULL, "an answer that is no JSON");
+		http_error(rq, 500, "internal", NULL, "the answer could not be written as JSON");
 	free(text);
 }
 
@@ -229,12 +261,13 @@ void http_error(struct http_request *rq, int status, const char *code, const cha
 	va_start(ap, fmt);
 	(void)vsnprintf(message, sizeof(message), fmt, ap); /* cut short is fine */
 	va_end(ap);
-	if (status >= 500 && rq->match && may_log(rq->server)) /* others, of requests that made no sense, anybody can cause */
-		log_error(LOG_FACTS(LOG_STR("request", http_id(rq)), LOG_INT("status", status), LOG_STR("method", rq->method),
-				    LOG_STR("path", rq->uri.path)),
+	if (status >= 500 && rq->match &&
+	    may_log(rq->server)) /* others, of requests that made no sense, anybody can cause */
+		log_error(LOG_FACTS(LOG_STR("request", http_id(rq)), LOG_INT("status", status),
+				    LOG_STR("method", rq->method), LOG_STR("path", rq->uri.path)),
 			  "request failed: %s", message);
 	if (status == 500) /* what broke inside is the log's business */
-		(void)snprintf(message, sizeof(message), "something went wrong here; the log has it under request %s",
+		(void)snprintf(message, sizeof(message), "this node failed; its log says why, under request %s",
 			       http_id(rq));
 	e = json_pack("{s:s, s:o}", "code", code, "message", lenient_string(message));
 	if (e && field)

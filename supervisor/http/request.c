@@ -10,6 +10,7 @@
 
 #include "runtime/base/clock.h"
 #include "supervisor/http/conn.h"
+#include "supervisor/http/cors.h"
 #include "supervisor/http/server.h"
 
 enum { BODY_KEPT_ROOM = 16 << 10, DEADLINE_EACH_BYTES = 64 << 10 };
@@ -41,7 +42,7 @@ static struct http_request *request_new(struct conn *c)
 	rq->server = s;
 	rq->from = c->peer;
 	rq->method = "-";
-	rq->target = (char *)(uintptr_t)"-"; /* until it is known; never written to */
+	rq->target = (char *)(uintptr_t) "-"; /* until it is known; never written to */
 	rq->target_size = 1;
 	rq->uri.path = "-";
 	rq->uri.n_segments = rq->uri.n_query = 0;
@@ -160,6 +161,7 @@ static void handle(struct http_request *rq)
 static void answer_options(struct http_request *rq, const char *allow)
 {
 	http_set_header(rq, "Allow", allow);
+	cors_preflight(rq, allow);
 	http_reply(rq, 204, NULL, NULL, 0);
 }
 
@@ -187,11 +189,26 @@ static bool find_route(struct http_request *rq)
 	return false;
 }
 
+/* RFC 9110 section 15.5.16: which codings would do is said in Accept-Encoding. false: answered. */
+static bool body_is_plain(struct http_request *rq)
+{
+	const char *coding = http_header(rq, "content-encoding");
+
+	if (!coding || !*coding || strcasecmp(coding, "identity") == 0 || body_is_complete(&rq->conn->body))
+		return true;
+	rq->conn->is_keep_alive = false;
+	http_set_header(rq, "Accept-Encoding", "identity");
+	http_error(rq, 415, "unsupported_encoding", "Content-Encoding",
+		   "Content-Encoding: bodies are taken as they are, not compressed");
+	return false;
+}
+
 /* A body that is announced too large is refused before it is sent. false: answered. */
 static bool body_is_welcome(struct http_request *rq)
 {
-	static const struct request_refusal expectation = { 417, "expectation_failed", "the only expectation known is 100-continue" };
-	static const struct iovec go_on = { (char *)(uintptr_t)"HTTP/1.1 100 Continue\r\n\r\n", 25 };
+	static const struct request_refusal expectation = { 417, "expectation_failed",
+							    "Expect: only 100-continue is understood" };
+	static const struct iovec go_on = { (char *)(uintptr_t) "HTTP/1.1 100 Continue\r\n\r\n", 25 };
 	struct conn *c = rq->conn;
 	const char *expect = http_header(rq, "expect");
 
@@ -233,6 +250,7 @@ void request_begin(struct conn *c, const char *head, size_t size)
 		return;
 	}
 	rq->is_complete = body_is_complete(&c->body);
+	cors_begin(rq);
 	if (c->body.at == BODY_DATA && c->body.left > o->limits.body_bytes) {
 		refuse_large(rq);
 		return;
@@ -243,7 +261,7 @@ void request_begin(struct conn *c, const char *head, size_t size)
 		assert(c->rq != rq); /* it has answered */
 		return;
 	}
-	if (c->rq != rq || !body_is_welcome(rq)) /* everything was closed inside the gate */
+	if (c->rq != rq || !body_is_plain(rq) || !body_is_welcome(rq)) /* everything was closed inside the gate */
 		return;
 	if (rq->is_complete) {
 		handle(rq);
@@ -279,7 +297,8 @@ static bool body_append(struct http_request *rq, const char *data, size_t size)
 
 size_t request_feed(struct conn *c, const char *data, size_t size)
 {
-	static const struct request_refusal chunk = { 400, "bad_request", "a chunk of the request's body is not valid" };
+	static const struct request_refusal chunk = { 400, "bad_request",
+						      "a chunk of the request's body is not valid" };
 	struct http_request *rq = c->rq;
 	const char *piece;
 	size_t n;
@@ -319,7 +338,7 @@ size_t request_feed(struct conn *c, const char *data, size_t size)
  */
 bool request_half_closed(struct http_request *rq)
 {
-	static const struct iovec probe = { (char *)(uintptr_t)"HTTP/1.1 100 Continue\r\n\r\n", 25 };
+	static const struct iovec probe = { (char *)(uintptr_t) "HTTP/1.1 100 Continue\r\n\r\n", 25 };
 
 	if (rq->phase != REQUEST_HANDLING || rq->is_http10)
 		return false;

@@ -4,6 +4,8 @@
  * A handler keeps a bare pointer to it. So that a stale one is noticed instead of answering somebody else, requests that
  * ended are marked dead and used again only after REQUEST_POOL others have ended; every public function asserts that
  * its request lives.
+ *
+ * Runs in: front, on the loop.
  */
 #pragma once
 

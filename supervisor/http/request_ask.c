@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "supervisor/http/cors.h"
 #include "supervisor/http/request.h"
 #include "supervisor/http/route.h"
 #include "supervisor/http/server.h"
@@ -64,7 +65,8 @@ const char *http_header_at(const struct http_request *rq, size_t i, const char *
 	return rq->fields[i].name;
 }
 
-static const struct request_field *next_field(const struct http_request *rq, const char *name, const struct request_field *f)
+static const struct request_field *next_field(const struct http_request *rq, const char *name,
+					      const struct request_field *f)
 {
 	return request_field(rq, name, (size_t)(f - rq->fields) + 1);
 }
@@ -168,6 +170,16 @@ const char *http_peer(const struct http_request *rq)
 	return text;
 }
 
+bool http_peer_is_near(const struct http_request *rq)
+{
+	const char *forwarded = http_header(rq, "x-forwarded-for");
+
+	must_live(rq);
+	if (!forwarded && !http_header(rq, "forwarded"))
+		return rq->from.is_unix || peer_prefixes_hold(&rq->server->near, &rq->from.address);
+	return peer_forwarded_is_in(&rq->from, &rq->server->trusted, forwarded, &rq->server->near);
+}
+
 bool http_peer_cred(const struct http_request *rq, uid_t *ret_uid, pid_t *ret_pid)
 {
 	must_live(rq);
@@ -189,14 +201,10 @@ static size_t without_default_port(const char *host, size_t size, const char *po
 bool http_is_cross_origin(const struct http_request *rq)
 {
 	const char *origin = http_header(rq, "origin"), *host = http_header(rq, "host"), *of_origin, *port;
-	const char *allowed = rq->server->options.origins;
 	size_t n, n_host;
 
-	if (!origin)
+	if (!origin || cors_is_listed(rq, origin))
 		return false;
-	for (const char *s = allowed ? allowed : ""; *(s += strspn(s, " \t,")); s += strcspn(s, " \t,"))
-		if (strcspn(s, " \t,") == strlen(origin) && strncasecmp(s, origin, strlen(origin)) == 0)
-			return false;
 	of_origin = strstr(origin, "://");
 	if (!of_origin || !host)
 		return true;

@@ -1,6 +1,8 @@
 /*
  * The route table, made ready for matching: the most exact path wins, whatever the order of the rows. Compared from the
  * left, a literal segment goes before {name}, and that before {name...}.
+ *
+ * Runs in: front, on the loop.
  */
 #pragma once
 

@@ -20,10 +20,18 @@
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
+#include "supervisor/http/admit.h"
 #include "supervisor/http/request.h"
 #include "supervisor/http/ws.h"
 
-enum { ACCEPT_BATCH = 64, BACKLOG = 1024, KEEPALIVE_S = 60, KEEPALIVE_PROBES = 4, LINGER_MS = 2000, REST_LOG_MS = 10000 };
+enum {
+	ACCEPT_BATCH = 64,
+	BACKLOG = 1024,
+	KEEPALIVE_S = 60,
+	KEEPALIVE_PROBES = 4,
+	LINGER_MS = 2000,
+	REST_LOG_MS = 10000
+};
 
 struct listener {
 	uv_poll_t poll;
@@ -60,7 +68,8 @@ static void rest(struct listener *l)
 	l->is_resting = true;
 	(void)uv_poll_stop(&l->poll); /* cannot fail */
 	if (l->server->rest_logged_ms == 0 || uv_now(l->server->loop) - l->server->rest_logged_ms > REST_LOG_MS) {
-		log_warning(LOG_NONE, "no descriptor is left for a connection, not accepting for %d ms", DEADLINE_TICK_MS);
+		log_warning(LOG_NONE, "no descriptor is left for a connection, not accepting for %d ms",
+			    DEADLINE_TICK_MS);
 		l->server->rest_logged_ms = uv_now(l->server->loop);
 	}
 	server_tick_update(l->server);
@@ -93,20 +102,25 @@ static void on_connection(uv_poll_t *handle, int status, int events)
 {
 	struct listener *l = handle->data;
 	struct http_server *s = l->server;
+	struct peer peer;
 
 	(void)events;
-	for (int i = 0; i < ACCEPT_BATCH && status == 0 && !s->is_draining; i++) {
+	for (int i = 0; i < ACCEPT_BATCH && status == 0; i++) {
 		int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), r;
 
 		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
 			rest(l);
 		if (fd < 0)
 			return; /* none is left, or it has gone already */
-		if (s->counts.connections >= s->options.limits.connections) {
+		if (peer_of_socket(fd, &peer) < 0) {
+			(void)close(fd); /* it has gone already */
+			continue;
+		}
+		if (!admit_peer(s, &peer)) {
 			turn_away(fd);
 			continue;
 		}
-		r = conn_new(s, fd);
+		r = conn_new(s, fd, &peer);
 		if (r < 0)
 			log_debug(LOG_NONE, "connection not taken: %s", strerror(-r));
 	}
@@ -168,14 +182,17 @@ int http_server_listen(struct http_server *s, int fd, struct error *err)
 
 int http_server_adopt(struct http_server *s, int fd, struct error *err)
 {
+	struct peer peer;
 	int r = fd_set_nonblock(fd, 1);
 
+	if (r == 0)
+		r = peer_of_socket(fd, &peer);
 	if (r < 0) {
 		(void)close(fd);
 		return error_errno(err, -r, "adopt a connection");
 	}
 	tune(fd);
-	r = conn_new(s, fd);
+	r = conn_new(s, fd, &peer);
 	return r < 0 ? error_errno(err, -r, "adopt a connection") : 0;
 }
 
@@ -191,7 +208,8 @@ static void on_tick(uv_timer_t *timer)
 		enum deadline_class class = d->class;
 
 		d->class = DEADLINE_NONE;
-		conn_timeout(class == DEADLINE_WRITE ? LIST_ENTRY(struct conn, writing, d) : LIST_ENTRY(struct conn, wait, d),
+		conn_timeout(class == DEADLINE_WRITE ? LIST_ENTRY(struct conn, writing, d)
+						     : LIST_ENTRY(struct conn, wait, d),
 			     class);
 	}
 	server_tick_update(s);
@@ -301,6 +319,11 @@ int http_server_new(uv_loop_t *loop, const struct http_options *options, struct 
 		if (r < 0)
 			(void)error_wrap(err, "trusted proxies");
 	}
+	if (r == 0) {
+		r = peer_prefixes_parse(options->near_networks, &s->near, err);
+		if (r < 0)
+			(void)error_wrap(err, "near networks");
+	}
 	if (r < 0) {
 		server_free(s);
 		return r;
@@ -329,13 +352,9 @@ static void on_own_closed(uv_handle_t *handle)
 
 void http_server_drain(struct http_server *s)
 {
-	struct link *i, *next;
+	struct link *i;
 
 	s->is_draining = true;
-	for (i = s->listeners.next; i != &s->listeners; i = next) {
-		next = i->next;
-		listener_close(LIST_ENTRY(struct listener, link, i));
-	}
 	for (i = s->conns.next; i != &s->conns; i = i->next)
 		conn_settle_later(LIST_ENTRY(struct conn, all, i));
 }
@@ -344,6 +363,8 @@ void http_server_close(struct http_server *s, void (*done)(void *arg), void *arg
 {
 	assert(!s->is_closing);
 	http_server_drain(s);
+	for (struct link *i; (i = s->listeners.next) != &s->listeners;)
+		listener_close(LIST_ENTRY(struct listener, link, i));
 	for (struct link *i; (i = s->conns.next) != &s->conns;) {
 		struct conn *c = LIST_ENTRY(struct conn, all, i);
 

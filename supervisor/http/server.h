@@ -1,4 +1,4 @@
-/* The server as its connections see it. */
+/* The server as its connections see it. Runs in: front, on the loop. */
 #pragma once
 
 #include "supervisor/http/conn.h"
@@ -9,7 +9,7 @@ struct http_server {
 	uv_loop_t *loop;
 	struct http_options options;
 	struct routes *routes;
-	struct peer_prefixes trusted;
+	struct peer_prefixes trusted, near;
 	struct deadlines deadlines;
 	struct link conns, ready, listeners;
 	struct link pool; /* of requests that ended, oldest first: see request.h */
@@ -27,7 +27,7 @@ struct http_server {
 	uint64_t logged_at, n_logged; /* failures, in this second */
 	uint64_t rest_logged_ms;
 	time_t date_at;
-	char date[40]; /* "Date: ...\r\n", made once a second */
+	char date[40];      /* "Date: ...\r\n", made once a second */
 	struct buf scratch; /* a head being made */
 	char *chunk;        /* CONN_READ_BYTES: what was just read */
 };

@@ -57,7 +57,7 @@ int http_stream_write(struct http_request *rq, const void *data, size_t size)
 		iov[n++] = (struct iovec){ head, (size_t)snprintf(head, sizeof(head), "%zx\r\n", size) };
 	iov[n++] = (struct iovec){ (void *)(uintptr_t)data, size };
 	if (rq->is_chunked)
-		iov[n++] = (struct iovec){ (void *)(uintptr_t)"\r\n", 2 };
+		iov[n++] = (struct iovec){ (void *)(uintptr_t) "\r\n", 2 };
 	r = conn_send(c, iov, n);
 	conn_settle_later(c);
 	return r;
@@ -77,7 +77,7 @@ void http_stream_on_drain(struct http_request *rq, void (*fn)(struct http_reques
 
 void http_stream_end(struct http_request *rq)
 {
-	static const struct iovec last = { (char *)(uintptr_t)"0\r\n\r\n", 5 };
+	static const struct iovec last = { (char *)(uintptr_t) "0\r\n\r\n", 5 };
 
 	assert(rq->phase == REQUEST_STREAM);
 	if (rq->conn && rq->is_chunked && rq->conn->state == CONN_ANSWER)

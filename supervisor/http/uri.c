@@ -1,11 +1,17 @@
 /* The target of a request: see uri.h. */
 #include "supervisor/http/uri.h"
 
+#include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
 
+#include "runtime/base/parse.h"
 #include "supervisor/http/arena.h"
+
+/* RFC 3986 section 2.3 */
+#define UNRESERVED "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 
 static int hex(char c)
 {
@@ -176,4 +182,54 @@ int uri_parse(struct arena *memory, const char *target, size_t size, struct uri 
 	if (path == end || *path != '/')
 		return -EINVAL;
 	return parse_path(memory, path, mark ? mark : end, ret, ret_why);
+}
+
+/* ---- Host ---- */
+
+/* "::1" and "fe80::1%25eth0", between brackets. IPvFuture, RFC 3986 section 3.2.2, does not exist. */
+static bool is_address(const char *text, size_t size)
+{
+	unsigned char ignored[16];
+	char copy[INET6_ADDRSTRLEN];
+	const char *zone = memmem(text, size, "%25", 3);
+	size_t n = zone ? (size_t)(zone - text) : size;
+
+	if (n >= sizeof(copy) || (zone && strspn(zone + 3, UNRESERVED) < size - n - 3))
+		return false;
+	memcpy(copy, text, n);
+	copy[n] = '\0';
+	return inet_pton(AF_INET6, copy, ignored) == 1;
+}
+
+static bool is_name(const char *text, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		if (text[i] == '%' && i + 2 < size && isxdigit((unsigned char)text[i + 1]) &&
+		    isxdigit((unsigned char)text[i + 2]))
+			i += 2;
+		else if (!strchr(UNRESERVED "!$&'()*+;=", text[i])) /* no comma: it would be two hosts of a list */
+			return false;
+	}
+	return true;
+}
+
+bool uri_is_host(const char *text)
+{
+	const char *end = text[0] == '[' ? strchr(text, ']') : NULL, *port;
+	uint64_t ignored;
+	bool is_host;
+
+	if (text[0] == '[') {
+		is_host = end && is_address(text + 1, (size_t)(end - text - 1));
+		port = end ? end + 1 : text;
+	} else {
+		port = text + strcspn(text, ":");
+		is_host = is_name(text, (size_t)(port - text));
+	}
+	if (!is_host || (*port && *port != ':'))
+		return false;
+	if (!*port || !port[1])
+		return true;
+	return isdigit((unsigned char)port[1]) && strspn(port + 1, "0123456789") == strlen(port + 1) &&
+	       parse_u64(port + 1, 0, UINT16_MAX, &ignored, NULL) == 0;
 }

@@ -1,4 +1,8 @@
-/* The target of a request: strict percent-decoding, the path in segments, the query in pairs. Pure. */
+/*
+ * The target of a request: strict percent-decoding, the path in segments, the query in pairs. Pure.
+ *
+ * Runs in: front. Input is hostile.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -13,9 +17,9 @@ struct uri_pair {
 };
 
 struct uri {
-	const char *path;                        /* decoded; begins with '/' */
-	const char *segments[URI_SEGMENTS_MAX];  /* decoded; n >= 1: "/" is one empty segment */
-	size_t offsets[URI_SEGMENTS_MAX];        /* where segment i begins in path */
+	const char *path;                       /* decoded; begins with '/' */
+	const char *segments[URI_SEGMENTS_MAX]; /* decoded; n >= 1: "/" is one empty segment */
+	size_t offsets[URI_SEGMENTS_MAX];       /* where segment i begins in path */
 	size_t n_segments;
 	struct uri_pair *query;
 	size_t n_query;
@@ -35,3 +39,6 @@ ptrdiff_t uri_decode(char *out, const char *text, size_t size, bool is_form);
  * Returns 0, -EINVAL or -ENOMEM. A segment "." or ".." is refused, encoded or not; a fragment, too.
  */
 int uri_parse(struct arena *memory, const char *target, size_t size, struct uri *ret, const char **ret_why);
+
+/* Is it a host[:port] as the field Host has it, RFC 9110 section 7.2? Empty is: of a target without an authority. */
+bool uri_is_host(const char *text);

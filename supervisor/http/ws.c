@@ -34,7 +34,10 @@ struct ws {
 	unsigned n_fragments;
 	uint64_t heard_ms;
 	bool is_paused, is_closing, is_over, is_broken;
-	int failed_code; /* sent by fail() */
+	int failed_code;            /* sent by fail() */
+	unsigned char peer_code[2]; /* of a close frame that is coming in */
+	size_t n_peer_code;
+	bool is_peer_close, is_answered; /* by us, not by wslay */
 };
 
 /* ---- sending ---- */
@@ -117,7 +120,8 @@ static void begin_close(struct ws *ws, int code, const char *reason)
 	if (ws->is_closing || ws->is_over)
 		return;
 	ws->is_closing = true;
-	while (size > CLOSE_REASON_MAX || (size > 0 && size < strlen(reason) && ((unsigned char)reason[size] & 0xc0) == 0x80))
+	while (size > CLOSE_REASON_MAX ||
+	       (size > 0 && size < strlen(reason) && ((unsigned char)reason[size] & 0xc0) == 0x80))
 		size--; /* not in the middle of a character */
 	if (wslay_event_queue_close(ws->frames, (uint16_t)code, (const uint8_t *)reason, size) != 0)
 		conn_doom(ws->conn);
@@ -172,10 +176,39 @@ static void on_frame(wslay_event_context_ptr frames, const struct wslay_event_on
 		begin_close(ws, WSLAY_CODE_POLICY_VIOLATION, "a message in too many fragments");
 		ws->is_broken = true;
 	}
+	ws->is_peer_close = frame->opcode == WSLAY_CONNECTION_CLOSE;
+	ws->n_peer_code = 0;
 	if (frame->opcode == WSLAY_CONNECTION_CLOSE && frame->payload_length == 1) { /* half a code; wslay takes it */
 		begin_close(ws, WSLAY_CODE_PROTOCOL_ERROR, NULL);
 		ws->is_broken = true;
 	}
+}
+
+static void on_frame_data(wslay_event_context_ptr frames, const struct wslay_event_on_frame_recv_chunk_arg *chunk,
+			  void *arg)
+{
+	struct ws *ws = arg;
+
+	(void)frames;
+	for (size_t i = 0; ws->is_peer_close && i < chunk->data_length && ws->n_peer_code < sizeof(ws->peer_code); i++)
+		ws->peer_code[ws->n_peer_code++] = chunk->data[i];
+}
+
+/*
+ * wslay knows the close codes of RFC 6455. 1012 to 1014 were registered with IANA after it: "service restart", "try
+ * again later", "bad gateway". A peer that says one of these is answered with it here, before wslay calls it an error.
+ */
+static void on_frame_end(wslay_event_context_ptr frames, void *arg)
+{
+	struct ws *ws = arg;
+	int code = ws->peer_code[0] << 8 | ws->peer_code[1];
+
+	(void)frames;
+	if (!ws->is_peer_close || ws->n_peer_code < 2 || code < 1012 || code > 1014)
+		return;
+	begin_close(ws, code, NULL);
+	ws->is_answered = true;
+	ws->is_broken = true; /* nothing follows */
 }
 
 static void on_message(wslay_event_context_ptr frames, const struct wslay_event_on_msg_recv_arg *m, void *arg)
@@ -222,7 +255,7 @@ size_t ws_feed(struct ws *ws, const char *data, size_t size)
 	left = ws->is_paused && wslay_event_get_read_enabled(ws->frames) ? ws->input_size : 0;
 	ws->input = NULL;
 	ws->input_size = 0;
-	if (r != 0)
+	if (r != 0 && !ws->is_answered)
 		fail(ws, r == WSLAY_ERR_NOMEM ? WSLAY_CODE_INTERNAL_SERVER_ERROR : WSLAY_CODE_PROTOCOL_ERROR);
 	else
 		ws_settle(ws);
@@ -315,7 +348,7 @@ static void accept_key(const char *key, char ret[ACCEPT_CHARS + 1])
 
 	memcpy(text, key, KEY_CHARS);
 	memcpy(text + KEY_CHARS, guid, sizeof(guid));
-	(void)SHA1(text, KEY_CHARS + sizeof(guid) - 1, digest); /* into our memory: cannot fail */
+	(void)SHA1(text, KEY_CHARS + sizeof(guid) - 1, digest);              /* into our memory: cannot fail */
 	(void)EVP_EncodeBlock((unsigned char *)ret, digest, sizeof(digest)); /* 28 characters */
 }
 
@@ -327,7 +360,7 @@ static bool is_acceptable(struct http_request *rq)
 	if (strcmp(rq->method, "GET") != 0 || rq->is_http10 || !request_has_token(rq, "connection", "upgrade") ||
 	    !request_has_token(rq, "upgrade", "websocket")) {
 		http_set_header(rq, "Upgrade", "websocket");
-		http_error(rq, 426, "upgrade_required", NULL, "this path speaks WebSocket");
+		http_error(rq, 426, "upgrade_required", NULL, "this path is a WebSocket: ask for an upgrade");
 		return false;
 	}
 	if (!version || strcmp(version, "13") != 0) {
@@ -352,6 +385,8 @@ static struct ws *ws_new(struct conn *c, const struct ws_handlers *handlers, voi
 		.recv_callback = on_recv,
 		.send_callback = on_send,
 		.on_frame_recv_start_callback = on_frame,
+		.on_frame_recv_chunk_callback = on_frame_data,
+		.on_frame_recv_end_callback = on_frame_end,
 		.on_msg_recv_callback = on_message,
 	};
 	struct ws *ws = calloc(1, sizeof(*ws));

@@ -87,7 +87,8 @@ static void test_identity(void)
 	spec.uid = spec.gid = 1;
 	spec.argv = ARGV(PAYLOAD, "status");
 	spec.cwd = "/";
-	has_str(guest_run_spec(&guest, &status, &spec), "CapEff:\t0000000000000000", "so is uid 1, without a capability");
+	has_str(guest_run_spec(&guest, &status, &spec), "CapEff:\t0000000000000000",
+		"so is uid 1, without a capability");
 }
 
 static void test_limits(void)
@@ -113,7 +114,8 @@ static void test_limits(void)
 	limits[0] = (struct process_rlimit){ -1, { 1, 1 } };
 	refused(&spec, AGENT_STAGE_RLIMIT, EINVAL, "limit -1");
 	spec.n_rlimits = AGENT_RLIMITS_MAX + 1;
-	ok(agent_start(guest.s->sock, sandbox_next_seq(guest.s), &spec, &err) == -E2BIG, "more limits than there are are not even sent");
+	ok(agent_start(guest.s->sock, sandbox_next_seq(guest.s), &spec, &err) == -E2BIG,
+	   "more limits than there are are not even sent");
 	spec.n_rlimits = 1;
 	limits[0] = (struct process_rlimit){ RLIMIT_AS, { 1 << 20, 1 << 20 } };
 	(void)guest_run_spec(&guest, &(int){ 0 }, &spec);
@@ -149,7 +151,8 @@ static void test_arguments(void)
 	memset(big, 'x', sizeof(big) - 1);
 	spec = plain();
 	spec.argv = ARGV(PAYLOAD, "echo", big, big);
-	ok(agent_start(guest.s->sock, sandbox_next_seq(guest.s), &spec, &err) < 0, "140 KB of arguments are not even sent");
+	ok(agent_start(guest.s->sock, sandbox_next_seq(guest.s), &spec, &err) < 0,
+	   "140 KB of arguments are not even sent");
 	spec = plain();
 	spec.argv = ARGV("");
 	refused(&spec, AGENT_STAGE_EXEC, EACCES, "an empty name of a program, which is a directory of PATH,");
@@ -189,7 +192,8 @@ static void not_understood(const char *title)
 	struct pollfd p = { .fd = guest.s->sock, .events = POLLIN };
 	int r = poll(&p, 1, 20000) > 0 ? agent_receive(guest.s->sock, &e, MSG_DONTWAIT, NULL) : -ETIMEDOUT;
 
-	if (!ok(r == 1 && e.header.type == AGENT_REFUSED && e.any.failed.stage == AGENT_STAGE_REQUEST, "%s is refused", title))
+	if (!ok(r == 1 && e.header.type == AGENT_REFUSED && e.any.failed.stage == AGENT_STAGE_REQUEST, "%s is refused",
+		title))
 		diag("got %d, type %u", r, e.header.type);
 	agent_event_done(&e);
 }
@@ -210,10 +214,22 @@ static void send_frame(uint16_t type, const void *body, size_t size)
 
 static void test_messages(void)
 {
-	static const uint16_t types[] = { 0,	       AGENT_SETUP,   11,	       63,
-					  AGENT_READY, AGENT_FAILED,  AGENT_STARTED,   AGENT_REFUSED,
-					  AGENT_EXITED, AGENT_DONE,   AGENT_FILE_OPEN, AGENT_FILE_DONE,
-					  AGENT_CONNECTED, AGENT_MESSAGES, 1000, 65535 };
+	static const uint16_t types[] = { 0,
+					  AGENT_SETUP,
+					  11,
+					  63,
+					  AGENT_READY,
+					  AGENT_FAILED,
+					  AGENT_STARTED,
+					  AGENT_REFUSED,
+					  AGENT_EXITED,
+					  AGENT_DONE,
+					  AGENT_FILE_OPEN,
+					  AGENT_FILE_DONE,
+					  AGENT_CONNECTED,
+					  AGENT_MESSAGES,
+					  1000,
+					  65535 };
 	static uint8_t junk[512];
 	cleanup_fd int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	struct agent_signal sig = { .proc = 424242, .signo = 9 };
@@ -261,9 +277,11 @@ static void test_messages(void)
 	ok(guest_wait_over(&guest, c) && c->last == AGENT_REFUSED, "closing nobody's input is refused");
 	(void)agent_request(guest.s->sock, AGENT_ACK, 424242, NULL, NULL);
 	c = guest_request(&guest, AGENT_CONNECT, &(struct agent_connect){ .port = 0 });
-	ok(guest_wait_over(&guest, c) && c->last == AGENT_CONNECTED && c->answer.connected.code != 0, "port 0 is refused");
+	ok(guest_wait_over(&guest, c) && c->last == AGENT_CONNECTED && c->answer.connected.code != 0,
+	   "port 0 is refused");
 	c = guest_request(&guest, AGENT_REPORT, NULL);
-	ok(guest_wait_over(&guest, c) && c->last == AGENT_READY && c->answer.ready.is_probe, "the agent can still report");
+	ok(guest_wait_over(&guest, c) && c->last == AGENT_READY && c->answer.ready.is_probe,
+	   "the agent can still report");
 	is_int(c->answer.ready.seccomp, 2, "... a filter");
 	is_int(c->answer.ready.cap_eff, 0, "... and no capability");
 	still_well("after messages out of order");

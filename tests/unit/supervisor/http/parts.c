@@ -44,14 +44,17 @@ static void targets(void)
 		{ "/...", "/...", 1, 0 },
 		{ "/..a/b..", "/..a/b..", 2, 0 },
 	};
-	static const char *const bad[] = { "", "a", "*", "/%", "/%1", "/%g1", "/%1g", "/%00", "/.", "/..", "/a/..", "/../a", "/a/./b", "/%2e.",
-					   "/a%2f..%2fb", "/#", "/a#b?c", "/?%0", "/?a=%zz", "ftp://h/", "http:/a" };
+	static const char *const bad[] = { "",        "a",        "*",           "/%",  "/%1",    "/%g1",
+					   "/%1g",    "/%00",     "/.",          "/..", "/a/..",  "/../a",
+					   "/a/./b",  "/%2e.",    "/a%2f..%2fb", "/#",  "/a#b?c", "/?%0",
+					   "/?a=%zz", "ftp://h/", "http:/a" };
 	struct uri u;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		int r = parse(rows[i].target, &u);
 
-		ok(r == 0 && strcmp(u.path, rows[i].path) == 0 && u.n_segments == rows[i].n_segments && u.n_query == rows[i].n_query,
+		ok(r == 0 && strcmp(u.path, rows[i].path) == 0 && u.n_segments == rows[i].n_segments &&
+			   u.n_query == rows[i].n_query,
 		   "'%s' is '%s'", rows[i].target, rows[i].path);
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -117,8 +120,8 @@ static void table(void)
 	for (size_t i = 0; i < sizeof(asks) / sizeof(asks[0]); i++) {
 		need(parse(asks[i].path, &u) == 0, "a path");
 		m = routes_match(r, asks[i].method, &u, allow);
-		ok((m ? (int)(m->row - rows) : -1) == asks[i].row && (m || strcmp(allow, asks[i].allow) == 0), "%s %s: row %d",
-		   asks[i].method, asks[i].path, asks[i].row);
+		ok((m ? (int)(m->row - rows) : -1) == asks[i].row && (m || strcmp(allow, asks[i].allow) == 0),
+		   "%s %s: row %d", asks[i].method, asks[i].path, asks[i].row);
 	}
 	need(parse("/files/a/b%2fc//d", &u) == 0 && (m = routes_match(r, "GET", &u, allow)), "a path with a rest");
 	is_str(route_param(m, &u, "path"), "a/b/c//d", "which is all of it, decoded");
@@ -183,7 +186,8 @@ static void bodies(void)
 			   "chunks, row %zu in steps of %zu", i, step);
 		}
 		body_begin_sized(&b, 5);
-		ok(read_body(b, "helloGET", 8, step, out) == 5 && strcmp(out, "hello") == 0, "a length in steps of %zu", step);
+		ok(read_body(b, "helloGET", 8, step, out) == 5 && strcmp(out, "hello") == 0, "a length in steps of %zu",
+		   step);
 	}
 	body_begin_sized(&b, 0);
 	ok(body_is_complete(&b), "no length is complete");
@@ -253,7 +257,9 @@ static void peers(void)
 		{ "::ffff:192.0.2.1", "192.0.2.1", "9.9.9.9", "9.9.9.9" },
 		{ "192.0.2.1", "0.0.0.0/0", "1.1.1.1, 2.2.2.2", "1.1.1.1" },
 	};
-	static const char *const bad[] = { "x", "1.2.3", "1.2.3.4/33", "1.2.3.4/", "::/129", "1.2.3.4/-1", "1.2.3.4/8x" };
+	static const char *const bad[] = {
+		"x", "1.2.3", "1.2.3.4/33", "1.2.3.4/", "::/129", "1.2.3.4/-1", "1.2.3.4/8x"
+	};
 	struct peer_prefixes p;
 	struct error err = ERROR_INIT;
 	char text[PEER_TEXT_BYTES];

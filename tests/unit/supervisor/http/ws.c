@@ -1,5 +1,5 @@
 /* The WebSocket side of the HTTP edge: handshake, origin, messages in pieces, control frames, bounds, the end. */
-#include "tests/unit/http_client.h"
+#include "tests/unit/supervisor/http/http_client.h"
 
 static struct edge edge;
 static struct ws *last;
@@ -62,7 +62,7 @@ static const struct http_route routes[] = {
 };
 
 #define UPGRADE                                                                                                        \
-	"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"                      \
+	"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"                     \
 	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
 /* A masked frame behind what is in out; returns the new end. */
@@ -168,7 +168,8 @@ static void handshake(void)
 	static const struct {
 		const char *request, *status, *has, *title;
 	} rows[] = {
-		{ UPGRADE "\r\n", "101", "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n", "the sample of RFC 6455" },
+		{ UPGRADE "\r\n", "101", "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
+		  "the sample of RFC 6455" },
 		{ UPGRADE "Origin: http://x\r\n\r\n", "101", "\r\nConnection: Upgrade\r\n", "our own origin" },
 		{ UPGRADE "Origin: https://ide.example\r\n\r\n", "101", "", "an allowed origin" },
 		{ UPGRADE "Origin: http://evil.example\r\n\r\n", "403", "foreign_origin", "a foreign origin" },
@@ -176,17 +177,21 @@ static void handshake(void)
 		{ UPGRADE "Origin: http://x.evil\r\n\r\n", "403", "foreign_origin", "an origin that begins like ours" },
 		{ UPGRADE "Origin: http://evilx\r\n\r\n", "403", "foreign_origin", "one that ends like ours" },
 		{ "GET /ws HTTP/1.1\r\nHost: x\r\n\r\n", "426", "Upgrade: websocket\r\n", "no upgrade" },
-		{ "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", "426", "speaks WebSocket",
+		{ "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", "426", "is a WebSocket",
 		  "another protocol" },
-		{ "POST /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+		{ "POST /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: "
+		  "13\r\n"
 		  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
 		  "426", "", "another method" },
-		{ "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 8\r\n\r\n",
+		{ "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: "
+		  "8\r\n\r\n",
 		  "426", "Sec-WebSocket-Version: 13\r\n", "another version" },
-		{ "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+		{ "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: "
+		  "13\r\n"
 		  "Sec-WebSocket-Key: short\r\n\r\n",
 		  "400", "16 bytes in base64", "a bad key" },
-		{ "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n",
+		{ "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: "
+		  "13\r\n\r\n",
 		  "400", "16 bytes in base64", "no key" },
 	};
 
@@ -195,7 +200,8 @@ static void handshake(void)
 		char want[32];
 
 		(void)snprintf(want, sizeof(want), "HTTP/1.1 %s ", rows[i].status);
-		ok(strncmp(a, want, strlen(want)) == 0 && strstr(a, rows[i].has), "%s: %s", rows[i].title, rows[i].status) ||
+		ok(strncmp(a, want, strlen(want)) == 0 && strstr(a, rows[i].has), "%s: %s", rows[i].title,
+		   rows[i].status) ||
 			(diag("%s", a), 0);
 	}
 	edge_turn(&edge, 20);
@@ -232,7 +238,10 @@ static void echo(void)
 	is_str(large, "hello", "in order");
 
 	freed = 0;
-	send_frame(fd, 0x88, "\x03\xe8" "bye", 5);
+	send_frame(fd, 0x88,
+		   "\x03\xe8"
+		   "bye",
+		   5);
 	is_int(read_frame(fd, &first, a, sizeof(a)), 5, "a close is answered");
 	ok(first == 0x88 && close_code(a) == 1000, "with its code");
 	is_int(read_frame(fd, &first, a, sizeof(a)), -1, "and the connection ends");
@@ -287,6 +296,39 @@ static void violations(void)
 		is_int(read_frame(fd, &first, a, sizeof(a)), -1, "for good");
 		is_int(closed_calls, 1, "and is reported once");
 		is_int(messages, 0, "nothing of it was delivered");
+		(void)close(fd);
+		edge_turn(&edge, 5);
+	}
+}
+
+/* RFC 6455 7.4 and IANA's registry: which codes may come in a close frame. */
+static void close_codes(void)
+{
+	static const struct {
+		int code;
+		bool is_valid;
+	} rows[] = {
+		{ 0, false },    { 999, false },  { 1000, true },  { 1001, true },   { 1002, true }, { 1003, true },
+		{ 1004, false }, { 1005, false }, { 1006, false }, { 1007, true },   { 1008, true }, { 1009, true },
+		{ 1010, true },  { 1011, true },  { 1012, true },  { 1013, true },   { 1014, true }, { 1015, false },
+		{ 1016, false }, { 1100, false }, { 2000, false }, { 2999, false },  { 3000, true }, { 3999, true },
+		{ 4000, true },  { 4999, true },  { 5000, false }, { 65535, false },
+	};
+	char a[1024] = "", bytes[64];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char body[] = { (char)(rows[i].code >> 8), (char)rows[i].code, 'b', 'y', 'e' };
+		int fd = connected(i & 1), first = 0, want = rows[i].is_valid ? rows[i].code : 1002;
+		char *end = frame(bytes, 0x88, body, i % 3 ? sizeof(body) : 2);
+
+		for (char *p = bytes; p < end; p++) /* byte by byte: no part of it is special */
+			edge_send(&edge, fd, p, 1);
+		ok(read_frame(fd, &first, a, sizeof(a)) >= 2 && first == 0x88, "a close with %d is answered",
+		   rows[i].code);
+		is_int(close_code(a), want, "with %d", want);
+		is_int(read_frame(fd, &first, a, sizeof(a)), -1, "once, and the connection ends");
+		is_int(closed_calls, 1, "whoever uses it is told once");
+		is_int(closed_code, want, "of %d", want);
 		(void)close(fd);
 		edge_turn(&edge, 5);
 	}
@@ -466,6 +508,7 @@ int main(void)
 	echo();
 	eager();
 	violations();
+	close_codes();
 	bounds();
 	slow_reader();
 	paused();
