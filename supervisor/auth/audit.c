@@ -1,4 +1,4 @@
-/* The audit log: one row a line, the oldest go first. Every line is in the log of the process as well, at level info.
+/* The audit log: one row a line, the oldest of each action go first. Every line is in the log of the process as well, at level info.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -12,8 +12,8 @@
 #include "runtime/base/json_field.h"
 #include "runtime/base/log.h"
 #include "runtime/base/parse.h"
+#include "runtime/base/wall_clock.h"
 #include "supervisor/http/http.h"
-#include "supervisor/jobs/result.h"
 #include "supervisor/queue/db.h"
 
 enum { PAGE_DEFAULT = 50, PAGE_MAX = 200, FILTER_BYTES = 65 };
@@ -37,9 +37,12 @@ static int work_write(sqlite3 *sql, void *arg, struct error *err)
 				 DB_TEXT(l->who.request), DB_TEXT(l->action), DB_TEXT(l->object), DB_TEXT(l->outcome)),
 		       err);
 
-	if (r >= 0) /* a seq is never given twice, so this finds at most the one that is too many */
-		r = db_run(sql, "DELETE FROM auth_audit WHERE seq <= ?1",
-			   DB_VALUES(DB_INT(sqlite3_last_insert_rowid(sql) - AUDIT_MAX)), err);
+	if (r >= 0 && sqlite3_last_insert_rowid(sql) % AUDIT_TRIM_EVERY == 0)
+		r = db_run(sql,
+			   "DELETE FROM auth_audit WHERE action = ?1 AND seq <= (SELECT seq FROM auth_audit WHERE "
+			   "action = ?1"
+			   " ORDER BY seq DESC LIMIT 1 OFFSET ?2)",
+			   DB_VALUES(DB_TEXT(l->action), DB_INT(AUDIT_EACH)), err);
 	return r < 0 ? r : 0;
 }
 
@@ -49,7 +52,8 @@ static void on_written(const struct error *e, void *arg)
 	struct auth *a = l->op.a;
 
 	if (e && a->counts.audit_lost++ == 0) /* once: the count tells of the others */
-		log_warning(LOG_FACTS(LOG_STR("error", e->text)), "a line of the audit log is in this log only");
+		log_warning(LOG_FACTS(LOG_STR("error", e->text)),
+			    "cannot write a line of the audit log, it stands in this log only");
 	auth_op_end(&l->op);
 	free(l);
 }
@@ -78,6 +82,14 @@ void auth_audit_who(struct http_request *rq, struct audit_who *ret)
 	copy_text(ret->key_id, sizeof(ret->key_id), caller ? caller->key_id : "");
 	copy_text(ret->peer, sizeof(ret->peer), http_peer(rq));
 	copy_text(ret->request, sizeof(ret->request), http_id(rq));
+}
+
+void auth_audit_caller(const struct caller *caller, struct audit_who *ret)
+{
+	copy_text(ret->owner, sizeof(ret->owner), caller->owner);
+	copy_text(ret->key_id, sizeof(ret->key_id), caller->key_id);
+	copy_text(ret->peer, sizeof(ret->peer), caller->peer);
+	copy_text(ret->request, sizeof(ret->request), caller->request);
 }
 
 void auth_audit_write(struct auth *a, const struct audit_who *who, const char *action, const char *object,
@@ -109,6 +121,26 @@ void auth_audit(struct auth *a, struct http_request *rq, const char *action, con
 
 	auth_audit_who(rq, &who);
 	auth_audit_write(a, &who, action, object, outcome);
+}
+
+/* Strangers can cause these: a burst, then ten a second, and the next line says how many have none. */
+static const struct bucket_rate refused_lines = { .interval_ns = NS_PER_S / 10, .depth = 100 };
+
+void audit_refused(struct auth *a, struct http_request *rq, const struct http_route *route, int status)
+{
+	char object[AUDIT_TEXT_BYTES], outcome[64];
+
+	if (!bucket_take(&a->refused_bucket, &refused_lines, clock_now_ns(), NULL)) {
+		a->n_unsaid++;
+		return;
+	}
+	(void)snprintf(object, sizeof(object), "%s %s", http_method(rq), route->path);
+	if (a->n_unsaid)
+		(void)snprintf(outcome, sizeof(outcome), "%d, and %u more were refused", status, a->n_unsaid);
+	else
+		(void)snprintf(outcome, sizeof(outcome), "%d", status);
+	a->n_unsaid = 0;
+	auth_audit(a, rq, "refused", object, outcome);
 }
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
@@ -217,11 +249,11 @@ static bool read_query(struct http_request *rq, struct page *p)
 	if (limit && parse_u64(limit, 1, PAGE_MAX, &p->limit, &e) < 0)
 		return refuse_query(rq, "limit", e.text);
 	if (cursor && *cursor && parse_u64(cursor, 1, INT64_MAX, &p->before, NULL) < 0)
-		return refuse_query(rq, "cursor", "this is not what a page ended with");
+		return refuse_query(rq, "cursor", "this is not a cursor that the list returned");
 	if (owner && (strlen(owner) >= FILTER_BYTES || (!caller_is_admin(c) && strcmp(owner, c->owner) != 0)))
-		return refuse_query(rq, "owner", "this is another owner, or none");
+		return refuse_query(rq, "owner", "there is no such owner, or it is not yours");
 	if (action && strlen(action) >= FILTER_BYTES)
-		return refuse_query(rq, "action", "no action is that long");
+		return refuse_query(rq, "action", "this is longer than the name of any action");
 	(void)snprintf(p->owner, sizeof(p->owner), "%s", caller_is_admin(c) ? (owner ? owner : "") : c->owner);
 	(void)snprintf(p->action, sizeof(p->action), "%s", action ? action : "");
 	return true;

@@ -7,8 +7,8 @@
 #include "supervisor/auth/auth_impl.h"
 
 #include "runtime/base/error.h"
+#include "runtime/base/wall_clock.h"
 #include "supervisor/http/http.h"
-#include "supervisor/jobs/result.h"
 
 struct auth *(*auth_of)(struct http_request *rq);
 
@@ -20,6 +20,7 @@ static void destroy(struct auth *a)
 	usage_table_done(&a->usage);
 	ticket_table_done(&a->sessions);
 	ticket_table_done(&a->logins);
+	ticket_table_done(&a->tickets);
 	peer_table_free(a->peers);
 	free(a);
 }
@@ -59,7 +60,6 @@ int auth_open(struct db *db, const struct settings *settings, const char *admin_
 		return error_set(err, ENOMEM, "out of memory");
 	a->db = db;
 	a->settings = settings;
-	a->own_uid = geteuid();
 	a->ready = ready;
 	a->ready_arg = arg;
 	a->peers = peer_table_new();
@@ -70,16 +70,29 @@ int auth_open(struct db *db, const struct settings *settings, const char *admin_
 		return r;
 	}
 	if (!a->peers || ticket_table_init(&a->sessions, SESSIONS_MAX, SESSIONS_EACH, SESSION_S * NS_PER_S) < 0 ||
-	    ticket_table_init(&a->logins, LOGINS_MAX, LOGINS_EACH, LOGIN_S * NS_PER_S) < 0)
+	    ticket_table_init(&a->logins, LOGINS_MAX, LOGINS_EACH, LOGIN_S * NS_PER_S) < 0 ||
+	    ticket_table_init(&a->tickets, TICKETS_MAX, TICKETS_EACH, TICKET_S * NS_PER_S) < 0)
 		r = error_set(err, ENOMEM, "out of memory");
 	else if (auth_store_load(a) < 0)
-		r = error_set(err, EAGAIN, "keys: the database takes no work");
+		r = error_set(err, EAGAIN, "keys: the database does not accept work");
 	if (r < 0) {
 		destroy(a);
 		return r;
 	}
 	*ret = a;
 	return 0;
+}
+
+void auth_on_revoked(struct auth *a, void (*fn)(const char *key_id, void *arg), void *arg)
+{
+	a->revoked = fn;
+	a->revoked_arg = arg;
+}
+
+bool auth_is_valid(const struct auth *a, const struct caller *c)
+{
+	return strcmp(c->key_id, "admin") == 0 || strcmp(c->key_id, "unix") == 0 ||
+	       key_table_find_id(&a->keys, c->key_id) != NULL;
 }
 
 void auth_free(struct auth *a)
@@ -132,12 +145,14 @@ void auth_job_ended(struct auth *a, const char *owner, uint64_t cpu_ms, uint64_t
 	(void)auth_store_flush(a); /* in the same commit as the job's result, or the next */
 }
 
-void auth_request_done(struct auth *a, struct http_request *rq)
+void auth_request_done(struct auth *a, struct http_request *rq, const struct http_route *route, int status)
 {
 	const struct caller *c = http_caller(rq);
 	struct usage *u;
 	size_t size;
 
+	if (route && (status == 401 || status == 403 || status == 429))
+		audit_refused(a, rq, route, status);
 	(void)http_body(rq, &size);
 	if (!c || !c->owner[0] || size == 0)
 		return;

@@ -1,4 +1,8 @@
-/* What the parts of the auth module share: auth.c (life, quotas), gate.c, store.c, key_api.c, login_api.c, audit.c. */
+/*
+ * What the parts of the auth module share: auth.c (life, quotas), gate.c, store.c, key_api.c, login_api.c, audit.c.
+ *
+ * Runs in: front, on the loop.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -25,7 +29,13 @@ enum {
 	LOGINS_MAX = 256,
 	LOGINS_EACH = 8,
 	LOGIN_S = 600,
-	AUDIT_MAX = 100000, /* lines kept */
+	TICKETS_MAX = 8192,
+	TICKETS_EACH = 1024,
+	TICKET_S = 600,
+	AUDIT_EACH = 20000, /* lines kept of each action */
+	/* lines: finding the oldest of an action walks over all of its lines. A prime: actions that take turns, as a
+	 * submission and its end do, each meet it */
+	AUDIT_TRIM_EVERY = 61,
 	AUDIT_TEXT_BYTES = 257,
 };
 
@@ -33,15 +43,17 @@ struct auth {
 	struct db *db;
 	const struct settings *settings;
 	uint8_t admin_hash[KEY_HASH_BYTES];
-	uid_t own_uid;
 	struct key_table keys;
 	struct peer_table *peers;
-	struct bucket admin_bucket, log_bucket;
-	struct ticket_table sessions, logins;
+	struct bucket admin_bucket, log_bucket, refused_bucket;
+	unsigned n_unsaid; /* refusals without a line in the audit log since the last that has one */
+	struct ticket_table sessions, logins, tickets; /* tickets: for the streams of one job */
 	struct usage_table usage;
 	struct auth_counts counts;
 	void (*ready)(const struct error *e, void *arg);
 	void *ready_arg;
+	void (*revoked)(const char *key_id, void *arg); /* may be NULL */
+	void *revoked_arg;
 	size_t n_pending; /* works at the database that will come back to us */
 	bool is_ready, is_closing, is_flushing;
 };
@@ -63,6 +75,7 @@ void auth_op_end(struct auth_op *op);
 /* What a request says about who asks. */
 struct ask {
 	const char *authorization, *api_key, *session; /* header values, cookie; NULL: not there */
+	const char *ticket, *job;                      /* ?ticket= of a stream, and whose stream; NULL: none */
 	const char *peer;
 	bool has_uid; /* unix socket */
 	uid_t uid;
@@ -88,17 +101,6 @@ void gate_decide(struct auth *a, const struct ask *ask, struct admission *ret);
 
 /* Count a wrong token against its address, like a wrong key. false: too many already. */
 bool gate_count_wrong(struct auth *a, const char *peer, uint64_t now_ns);
-bool gate_is_throttled(struct auth *a, const char *peer, uint64_t now_ns);
-
-/* ---- audit.c ---- */
-
-/* By whom and from where, for what ends after its request did. */
-struct audit_who {
-	char owner[65], key_id[KEY_ID_BYTES], peer[64], request[80];
-};
-void auth_audit_who(struct http_request *rq, struct audit_who *ret);
-void auth_audit_write(struct auth *a, const struct audit_who *who, const char *action, const char *object,
-		      const char *outcome);
 
 /* ---- store.c ---- */
 
@@ -130,4 +132,14 @@ bool auth_caller_of_hash(const struct auth *a, const uint8_t hash[KEY_HASH_BYTES
 /* Refuse query parameters that are not in a list; false: answered. */
 bool auth_query_is_known(struct http_request *rq, const char *const *names);
 json_t *auth_scopes_json(unsigned scopes);
+/* The text that is kept of an allow-list, and back. "" none. Returns 0 or -EINVAL. */
+struct json_reader;
+int auth_read_allow(struct json_reader *r, json_t *object, void *allow); /* a json_row_fn */
+json_t *auth_allow_json(const struct auth_allow *allow);
+int auth_allow_read(const char *text, struct auth_allow *ret, struct error *err);
 json_t *auth_quota_json(const struct auth_quota *q);
+
+/* ---- audit.c ---- */
+
+/* A request that was answered with 401, 403 or 429. */
+void audit_refused(struct auth *a, struct http_request *rq, const struct http_route *route, int status);

@@ -15,10 +15,11 @@
 
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
+#include "runtime/base/wall_clock.h"
 #include "supervisor/http/http.h"
 #include "supervisor/settings.h"
 
-const char *const auth_scopes[] = { "run", "cubes", "images", "policies", "admin", NULL };
+const char *const auth_scopes[] = { "run", "cubes", "images", "policies", "admin", "status", NULL };
 
 const char *const auth_refusal_names[AUTH_REFUSALS] = {
 	[AUTH_NO_KEY] = "no_key",
@@ -65,11 +66,6 @@ __attribute__((format(printf, 4, 5))) static void refuse(struct auth *a, struct 
 
 /* ---- wrong keys ----------------------------------------------------------------------------------------------- */
 
-bool gate_is_throttled(struct auth *a, const char *peer, uint64_t now_ns)
-{
-	return !bucket_has(&peer_table_get(a->peers, peer)->wrong_keys, &wrong_keys, now_ns);
-}
-
 bool gate_count_wrong(struct auth *a, const char *peer, uint64_t now_ns)
 {
 	if (!bucket_take(&peer_table_get(a->peers, peer)->wrong_keys, &wrong_keys, now_ns, NULL))
@@ -101,6 +97,9 @@ bool auth_caller_of_hash(const struct auth *a, const uint8_t hash[KEY_HASH_BYTES
 {
 	struct key *key = key_table_find(&a->keys, hash);
 
+	*ret_key = NULL;
+	if (key && key_is_over(key, time_now_ms()))
+		return false;
 	*ret_key = key;
 	if (key) {
 		*ret = (struct caller){ .scopes = key->scopes, .quota = key->quota };
@@ -115,19 +114,18 @@ bool auth_caller_of_hash(const struct auth *a, const uint8_t hash[KEY_HASH_BYTES
 }
 
 /*
- * A key that was presented. While its address is throttled, only keys of the table are looked at: those are 32 random
- * bytes, which nobody guesses, while the admin key may have been chosen by a person.
+ * A key that was presented. A right one always gets in, however many wrong ones came from its address: that may be a
+ * proxy's, and nobody shall lock others out. What bounds guessing is the length of the keys.
  */
 static void decide_key(struct auth *a, const struct ask *ask, const char *text, struct admission *ret,
 		       struct key **ret_key)
 {
-	bool is_throttled = gate_is_throttled(a, ask->peer, ask->now_ns);
 	size_t size = strnlen(text, KEY_TEXT_MAX + 1);
 	uint8_t hash[KEY_HASH_BYTES];
 
 	if (size <= KEY_TEXT_MAX) {
 		key_hash(text, size, hash);
-		if (auth_caller_of_hash(a, hash, &ret->caller, ret_key) && (*ret_key || !is_throttled))
+		if (auth_caller_of_hash(a, hash, &ret->caller, ret_key))
 			return;
 	}
 	ret->caller = (struct caller){ .scopes = 0 };
@@ -138,7 +136,9 @@ static void decide_key(struct auth *a, const struct ask *ask, const char *text, 
 		ret->retry_s = (unsigned)(wrong_keys.interval_ns / NS_PER_S);
 		refuse(a, ret, AUTH_TOO_MANY_WRONG_KEYS, "too many wrong keys came from this address");
 	} else {
-		refuse(a, ret, AUTH_WRONG_KEY, "this key is not known");
+		refuse(a, ret, AUTH_WRONG_KEY, "%s",
+		       size <= KEY_TEXT_MAX && key_table_find(&a->keys, hash) ? "this key has expired"
+									      : "this key is not known");
 	}
 }
 
@@ -158,6 +158,27 @@ static void decide_session(struct auth *a, const struct ask *ask, struct admissi
 	}
 }
 
+/* A ticket opens the streams of its job and nothing else. Like a key, what is presented counts. */
+static void decide_ticket(struct auth *a, const struct ask *ask, struct admission *ret, struct key **ret_key)
+{
+	const struct ticket *t = ticket_find(&a->tickets, ask->ticket, ask->now_ns);
+
+	if (t && t->subject[0] && ask->job && strcmp(t->subject, ask->job) == 0 &&
+	    auth_caller_of_hash(a, t->holder, &ret->caller, ret_key)) {
+		ret->caller.is_session = true;
+		return;
+	}
+	ret->caller = (struct caller){ .scopes = 0 };
+	*ret_key = NULL;
+	if (gate_count_wrong(a, ask->peer, ask->now_ns)) {
+		refuse(a, ret, AUTH_WRONG_KEY,
+		       "this ticket is not known, is older than ten minutes, or is for another job");
+		return;
+	}
+	ret->retry_s = (unsigned)(wrong_keys.interval_ns / NS_PER_S);
+	refuse(a, ret, AUTH_TOO_MANY_WRONG_KEYS, "too many wrong keys came from this address");
+}
+
 static void decide_caller(struct auth *a, const struct ask *ask, struct admission *ret, struct key **ret_key)
 {
 	const char *text = bearer(ask->authorization);
@@ -166,7 +187,9 @@ static void decide_caller(struct auth *a, const struct ask *ask, struct admissio
 		text = ask->api_key;
 	if (text)
 		decide_key(a, ask, text, ret, ret_key);
-	else if (ask->has_uid && (ask->uid == 0 || ask->uid == a->own_uid))
+	else if (ask->ticket)
+		decide_ticket(a, ask, ret, ret_key);
+	else if (ask->has_uid && ask->uid == 0)
 		set_admin(&ret->caller, "unix");
 	else if (ask->session)
 		decide_session(a, ask, ret, ret_key);
@@ -190,7 +213,8 @@ static void decide_rate(struct auth *a, const struct ask *ask, struct key *key, 
 	uint64_t depth = q->rate_burst ? q->rate_burst : a->settings->rate_burst;
 	struct bucket_rate rate = bucket_rate(per_s, depth);
 
-	if (per_s == 0 || strcmp(ret->caller.key_id, "unix") == 0)
+	/* root on the unix socket is never held up, with whatever key it comes */
+	if (per_s == 0 || strcmp(ret->caller.key_id, "unix") == 0 || ret->caller.is_root)
 		return;
 	ret->has_limit = true;
 	ret->limit = rate.depth;
@@ -232,6 +256,7 @@ void gate_decide(struct auth *a, const struct ask *ask, struct admission *ret)
 
 	*ret = (struct admission){ .status = 0 };
 	decide_caller(a, ask, ret, &key);
+	ret->caller.is_root = ask->has_uid && ask->uid == 0;
 	if (ret->status != 429)
 		decide_rate(a, ask, key, ret);
 	if (ret->status == 0)
@@ -266,6 +291,27 @@ static void set_limit_headers(struct http_request *rq, const struct admission *a
 	http_set_header_f(rq, "RateLimit-Reset", "%" PRIu64, adm->left.reset_s);
 }
 
+/*
+ * Which job's stream a request is for, at every door that has streams; NULL when it says more than one: a door that reads
+ * another name than we do would show a job that the ticket is not for.
+ */
+static const char *job_of(struct http_request *rq)
+{
+	static const char *const names[] = { "id", "jobId", "job_id" };
+	const char *id = NULL;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const char *given[] = { http_param(rq, names[i]), http_query(rq, names[i]) };
+
+		for (size_t k = 0; k < sizeof(given) / sizeof(given[0]); k++) {
+			if (given[k] && id && strcmp(given[k], id) != 0)
+				return NULL;
+			id = given[k] ? given[k] : id;
+		}
+	}
+	return id;
+}
+
 bool auth_admit(struct auth *a, struct http_request *rq, const struct http_route *route)
 {
 	struct ask ask = {
@@ -282,6 +328,11 @@ bool auth_admit(struct auth *a, struct http_request *rq, const struct http_route
 	struct caller *caller;
 	pid_t pid;
 
+	if (route->flags & (HTTP_ROUTE_STREAM | HTTP_ROUTE_WS)) {
+		ask.ticket = http_query(rq, "ticket");
+		ask.job = job_of(rq);
+	}
+
 	ask.has_uid = http_peer_cred(rq, &ask.uid, &pid);
 	gate_decide(a, &ask, &adm);
 	set_limit_headers(rq, &adm);
@@ -289,16 +340,18 @@ bool auth_admit(struct auth *a, struct http_request *rq, const struct http_route
 		http_set_header(rq, "WWW-Authenticate", adm.challenge);
 	if (adm.retry_s)
 		http_set_header_f(rq, "Retry-After", "%u", adm.retry_s);
-	if (adm.status) {
-		http_error(rq, adm.status, adm.code, NULL, "%s", adm.text);
-		return false;
-	}
-	caller = malloc(sizeof(*caller));
-	if (!caller) {
+	caller = adm.status && !adm.caller.owner[0] ? NULL : malloc(sizeof(*caller));
+	if (!adm.status && !caller) {
 		http_error(rq, 503, "overloaded", NULL, "out of memory");
 		return false;
 	}
-	*caller = adm.caller;
-	http_set_caller(rq, caller, free);
-	return true;
+	if (caller) { /* also who is turned away: the audit log says who it was */
+		*caller = adm.caller;
+		(void)text_copy(caller->peer, sizeof(caller->peer), http_peer(rq)); /* what is too long is left out */
+		(void)text_copy(caller->request, sizeof(caller->request), http_id(rq));
+		http_set_caller(rq, caller, free);
+	}
+	if (adm.status)
+		http_error(rq, adm.status, adm.code, NULL, "%s", adm.text);
+	return adm.status == 0;
 }

@@ -32,7 +32,10 @@ struct key {
 	char note[KEY_NOTE_BYTES];
 	unsigned scopes;
 	struct auth_quota quota;
-	uint64_t created_ms;
+	struct auth_allow allow;
+	bool is_restricted;              /* allow says something */
+	bool is_over;                    /* its time, and those who hold streams on it were told */
+	uint64_t created_ms, expires_ms; /* since 1970; expires_ms 0: never */
 	struct bucket bucket;
 };
 
@@ -42,6 +45,11 @@ int key_make_token(char ret[KEY_TOKEN_BYTES], struct error *err);
 int key_make_text(char ret[KEY_TEXT_BYTES], struct error *err);
 /* "k" and 24 random hex digits: public. */
 int key_make_id(char ret[KEY_ID_BYTES], struct error *err);
+
+static inline bool key_is_over(const struct key *k, uint64_t now_ms)
+{
+	return k->expires_ms != 0 && now_ms >= k->expires_ms;
+}
 
 void key_hash(const char *text, size_t size, uint8_t ret[KEY_HASH_BYTES]);
 /* In constant time. */

@@ -12,8 +12,8 @@
 #include "runtime/base/json_table.h"
 #include "runtime/base/parse.h"
 #include "runtime/base/text.h"
+#include "runtime/base/wall_clock.h"
 #include "supervisor/http/http.h"
-#include "supervisor/jobs/result.h"
 #include "supervisor/settings.h"
 
 enum { BODY_MAX = 16 << 10, PAGE_DEFAULT = 50, PAGE_MAX = 200 };
@@ -41,12 +41,15 @@ json_t *auth_quota_json(const struct auth_quota *q)
 
 static json_t *key_json(const struct key *k)
 {
-	char at[32];
+	char at[32], until[32] = "";
 
 	time_text(k->created_ms, at, sizeof(at));
-	return json_pack("{s:s, s:s, s:o, s:s, s:o, s:s}", "id", k->id, "owner", k->owner, "scopes",
+	if (k->expires_ms)
+		time_text(k->expires_ms, until, sizeof(until));
+	return json_pack("{s:s, s:s, s:o, s:s, s:o, s:s, s:o*, s:s*}", "id", k->id, "owner", k->owner, "scopes",
 			 auth_scopes_json(k->scopes), "note", k->note, "quota", auth_quota_json(&k->quota),
-			 "created_at", at);
+			 "created_at", at, "allow", k->is_restricted ? auth_allow_json(&k->allow) : NULL, "expires_at",
+			 *until ? until : NULL);
 }
 
 bool auth_query_is_known(struct http_request *rq, const char *const *names)
@@ -174,7 +177,7 @@ static int read_scope(struct json_reader *r, json_t *value, void *target)
 			return 0;
 		}
 	}
-	return json_refuse(r, "not one of run, cubes, images, policies, admin");
+	return json_refuse(r, "not one of run, cubes, images, policies, admin, status");
 }
 
 static int read_scopes(struct json_reader *r, json_t *value, void *target)
@@ -224,12 +227,27 @@ static int read_quota(struct json_reader *r, json_t *value, void *target)
 	return json_read_object(r, value, rows, target);
 }
 
+static int read_expiry(struct json_reader *r, json_t *value, void *target)
+{
+	uint64_t *ms = target;
+	int e = read_number(r, value, target, INT64_C(3650) * 86400);
+
+	if (e < 0)
+		return e;
+	if (*ms == 0)
+		return json_refuse(r, "must be at least a second; a key without it does not expire");
+	*ms = time_now_ms() + *ms * 1000;
+	return 0;
+}
+
 static int read_key(const char *body, size_t size, struct json_reader *r, struct key *ret)
 {
 	static const struct json_row rows[] = {
 		{ "owner", JSON_STRING, true, read_owner, offsetof(struct key, owner) },
 		{ "scopes", JSON_ARRAY, false, read_scopes, offsetof(struct key, scopes) },
 		{ "quota", JSON_OBJECT, false, read_quota, offsetof(struct key, quota) },
+		{ "allow", JSON_OBJECT, false, auth_read_allow, offsetof(struct key, allow) },
+		{ "expires_s", JSON_INTEGER, false, read_expiry, offsetof(struct key, expires_ms) },
 		{ "note", JSON_STRING, false, read_note, offsetof(struct key, note) },
 		{ NULL, JSON_NULL, false, NULL, 0 },
 	};
@@ -239,9 +257,16 @@ static int read_key(const char *body, size_t size, struct json_reader *r, struct
 	ret->scopes = SCOPE_RUN;
 	if (e == 0)
 		e = json_read_object(r, document, rows, ret);
+	ret->is_restricted = memcmp(&ret->allow, &(struct auth_allow){ .runtimes = "" }, sizeof(ret->allow)) != 0;
+	if (e == 0 && ret->is_restricted && (ret->scopes & ~(unsigned)(SCOPE_RUN | SCOPE_STATUS))) {
+		(void)json_enter(r, "allow");
+		e = json_refuse(r, "is for keys with the scope 'run' alone: others could make a key without it");
+	}
 	if (e == 0 && strcmp(ret->owner, ADMIN_OWNER) == 0 && !(ret->scopes & SCOPE_ADMIN)) {
 		(void)json_enter(r, "owner");
-		e = json_refuse(r, "'" ADMIN_OWNER "' owns what administrators make; the key would see it");
+		e = json_refuse(
+			r, "'" ADMIN_OWNER
+			   "' is the owner of what administrators make; a key with this owner would see all of it");
 	}
 	return e;
 }
@@ -346,7 +371,10 @@ static void forget(struct auth *a, const char *id)
 		return;
 	ticket_drop(&a->sessions, key->hash);
 	ticket_drop(&a->logins, key->hash);
+	ticket_drop(&a->tickets, key->hash);
 	free(key);
+	if (a->revoked)
+		a->revoked(id, a->revoked_arg);
 }
 
 static void on_deleted(const struct error *e, void *arg)
@@ -356,13 +384,14 @@ static void on_deleted(const struct error *e, void *arg)
 
 	if (!e)
 		forget(a, op->id);
-	auth_audit_write(a, &op->who, "key.delete", op->id, !e ? "ok" : e->code == ENOENT ? "not found" : "failed");
+	auth_audit_write(a, &op->who, "key.delete", op->id, !e ? "ok" : e->code == ENOENT ? "not_found" : "failed");
 	if (op->op.rq && !e) {
 		http_reply(op->op.rq, 204, NULL, NULL, 0);
 	} else if (op->op.rq && e->code == ENOENT) {
 		http_error(op->op.rq, 404, "not_found", "id", "%s", e->text);
 	} else if (op->op.rq) {
-		http_error(op->op.rq, 503, "overloaded", NULL, "the key still works: %s", e->text);
+		http_error(op->op.rq, 503, "overloaded", NULL, "the key could not be deleted and still works: %s",
+			   e->text);
 	}
 	auth_op_end(&op->op);
 	key_op_free(op);
@@ -377,6 +406,7 @@ void auth_delete_key(struct http_request *rq)
 	if (!admin_only(rq))
 		return;
 	if (!id || !key_table_find_id(&a->keys, id)) {
+		auth_audit(a, rq, "key.delete", id ? id : "", "not_found");
 		http_error(rq, 404, "not_found", "id", "there is no key '%.64s'", id ? id : "");
 		return;
 	}
@@ -424,7 +454,7 @@ void auth_show_usage(struct http_request *rq)
 		return;
 	}
 	if (!is_own && parse_id(owner, NULL) < 0) {
-		http_error(rq, 400, "invalid_request", "owner", "owner: no owner is called that");
+		http_error(rq, 400, "invalid_request", "owner", "owner: there is no owner of that name");
 		return;
 	}
 	owner = is_own ? c->owner : owner;

@@ -7,9 +7,10 @@
 
 #include "runtime/base/error.h"
 #include "runtime/base/json_table.h"
+#include "runtime/base/parse.h"
 #include "runtime/base/text.h"
+#include "runtime/base/wall_clock.h"
 #include "supervisor/http/http.h"
-#include "supervisor/jobs/result.h"
 #include "supervisor/settings.h"
 
 /* ---- the link ------------------------------------------------------------------------------------------------- */
@@ -26,7 +27,7 @@ static int hash_of_caller(const struct auth *a, const struct caller *c, uint8_t 
 	else if (strcmp(c->key_id, "admin") == 0 || strcmp(c->key_id, "unix") == 0)
 		memcpy(ret, a->admin_hash, KEY_HASH_BYTES);
 	else
-		return error_set(err, ENOENT, "the key '%s' is no more", c->key_id);
+		return error_set(err, ENOENT, "the key '%s' does not exist any more", c->key_id);
 	return 0;
 }
 
@@ -92,6 +93,38 @@ void auth_make_login(struct http_request *rq)
 	http_reply_json(rq, 201, json_pack("{s:s, s:s}", "url", url, "expires_at", until));
 	explicit_bzero(token, sizeof(token));
 	explicit_bzero(url, sizeof(url));
+}
+
+/* ---- tickets --------------------------------------------------------------------------------------------------- */
+
+void auth_make_ticket(struct http_request *rq)
+{
+	struct auth *a = auth_of(rq);
+	const char *job = http_param(rq, "id");
+	uint8_t holder[KEY_HASH_BYTES];
+	char token[KEY_TOKEN_BYTES], until[32];
+	struct error e = ERROR_INIT;
+	int r;
+
+	if (!body_is_empty(rq))
+		return;
+	if (parse_id(job, NULL) < 0) {
+		auth_audit(a, rq, "ticket.make", "-", "not_found");
+		http_error(rq, 404, "not_found", "id", "there is no job of that name");
+		return;
+	}
+	r = hash_of_caller(a, http_caller(rq), holder, &e);
+	if (r == 0)
+		r = ticket_make_for(&a->tickets, holder, job, clock_now_ns(), token, &e);
+	auth_audit(a, rq, "ticket.make", job, r == 0 ? "ok" : "failed");
+	if (r < 0) {
+		http_error(rq, r == -EPERM ? 403 : 503, r == -EPERM ? "forbidden" : "overloaded", NULL, "%s", e.text);
+		return;
+	}
+	time_text(time_now_ms() + TICKET_S * UINT64_C(1000), until, sizeof(until));
+	http_set_header(rq, "Cache-Control", "no-store");
+	http_reply_json(rq, 201, json_pack("{s:s, s:s}", "ticket", token, "expires_at", until));
+	explicit_bzero(token, sizeof(token));
 }
 
 /* ---- following it --------------------------------------------------------------------------------------------- */

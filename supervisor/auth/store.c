@@ -9,48 +9,20 @@
 
 #include "supervisor/auth/auth_impl.h"
 
+#include "runtime/base/cleanup.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
-#include "supervisor/jobs/result.h"
+#include "runtime/base/wall_clock.h"
 #include "supervisor/queue/db.h"
 #include "supervisor/queue/schema.h"
 
 enum { USAGE_DAYS = 400 }; /* kept, for whoever wants to look */
 
-static const char *const steps[] = {
-	"CREATE TABLE auth_key ("
-	" id TEXT PRIMARY KEY,"
-	" hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),"
-	" owner TEXT NOT NULL,"
-	" scopes INTEGER NOT NULL,"
-	" note TEXT NOT NULL DEFAULT '',"
-	" jobs INTEGER NOT NULL DEFAULT 0,"
-	" cpu_ms_per_day INTEGER NOT NULL DEFAULT 0,"
-	" bytes_per_day INTEGER NOT NULL DEFAULT 0,"
-	" rate_per_s INTEGER NOT NULL DEFAULT 0,"
-	" rate_burst INTEGER NOT NULL DEFAULT 0,"
-	" created_ms INTEGER NOT NULL) WITHOUT ROWID;"
-	"CREATE TABLE auth_usage ("
-	" day INTEGER NOT NULL,"
-	" owner TEXT NOT NULL,"
-	" jobs INTEGER NOT NULL,"
-	" cpu_ms INTEGER NOT NULL,"
-	" bytes INTEGER NOT NULL,"
-	" PRIMARY KEY (day, owner)) WITHOUT ROWID;"
-	"CREATE TABLE auth_audit ("
-	" seq INTEGER PRIMARY KEY AUTOINCREMENT,"
-	" at_ms INTEGER NOT NULL,"
-	" owner TEXT NOT NULL,"
-	" key_id TEXT NOT NULL,"
-	" peer TEXT NOT NULL,"
-	" request TEXT NOT NULL,"
-	" action TEXT NOT NULL,"
-	" object TEXT NOT NULL,"
-	" outcome TEXT NOT NULL);"
-	"CREATE INDEX auth_audit_owner ON auth_audit (owner, seq);"
-	"CREATE INDEX auth_audit_action ON auth_audit (action, seq);",
-};
+/* sql/N_SUBJECT.sql, embedded by schema_text.S */
+extern const char auth_sql_keys[], auth_sql_allow[];
+
+static const char *const steps[] = { auth_sql_keys, auth_sql_allow };
 
 static const struct schema auth_schema = {
 	.subject = "auth",
@@ -77,6 +49,7 @@ static void copy_column(sqlite3_stmt *st, int i, char *to, size_t room)
 static struct key *key_of_row(sqlite3_stmt *st)
 {
 	struct key *key = sqlite3_column_bytes(st, 1) == KEY_HASH_BYTES ? calloc(1, sizeof(*key)) : NULL;
+	const char *allow;
 
 	if (!key)
 		return NULL;
@@ -93,6 +66,13 @@ static struct key *key_of_row(sqlite3_stmt *st)
 		.rate_burst = (uint64_t)sqlite3_column_int64(st, 9),
 	};
 	key->created_ms = (uint64_t)sqlite3_column_int64(st, 10);
+	key->expires_ms = (uint64_t)sqlite3_column_int64(st, 11);
+	allow = (const char *)sqlite3_column_text(st, 12);
+	key->is_restricted = allow && *allow;
+	if (key->is_restricted && auth_allow_read(allow, &key->allow, NULL) < 0) {
+		free(key); /* a key without its bounds is worse than none */
+		return NULL;
+	}
 	return key;
 }
 
@@ -100,7 +80,7 @@ static int load_keys(sqlite3 *sql, struct load *l, struct error *err)
 {
 	sqlite3_stmt *st = db_query(sql,
 				    "SELECT id, hash, owner, scopes, note, jobs, cpu_ms_per_day, bytes_per_day,"
-				    " rate_per_s, rate_burst, created_ms FROM auth_key",
+				    " rate_per_s, rate_burst, created_ms, expires_ms, allow FROM auth_key",
 				    NULL, err);
 	int r = st ? db_step(sql, st, err) : -EIO;
 
@@ -271,12 +251,19 @@ static int work_add_key(sqlite3 *sql, void *arg, struct error *err)
 {
 	const struct key_op *op = arg;
 	const struct key *k = op->key;
-	int r = db_run(sql, "INSERT INTO auth_key VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-		       DB_VALUES(DB_TEXT(k->id), DB_BLOB(k->hash, KEY_HASH_BYTES), DB_TEXT(k->owner), DB_INT(k->scopes),
-				 DB_TEXT(k->note), DB_INT(k->quota.jobs), DB_INT(k->quota.cpu_ms_per_day),
-				 DB_INT(k->quota.bytes_per_day), DB_INT(k->quota.rate_per_s),
-				 DB_INT(k->quota.rate_burst), DB_INT(k->created_ms)),
-		       err);
+	json_t *allow = k->is_restricted ? auth_allow_json(&k->allow) : NULL;
+	cleanup_free char *text = allow ? json_dumps(allow, JSON_COMPACT) : NULL;
+	int r;
+
+	json_decref(allow);
+	if (k->is_restricted && !text)
+		return error_set(err, ENOMEM, "out of memory");
+	r = db_run(sql, "INSERT INTO auth_key VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+		   DB_VALUES(DB_TEXT(k->id), DB_BLOB(k->hash, KEY_HASH_BYTES), DB_TEXT(k->owner), DB_INT(k->scopes),
+			     DB_TEXT(k->note), DB_INT(k->quota.jobs), DB_INT(k->quota.cpu_ms_per_day),
+			     DB_INT(k->quota.bytes_per_day), DB_INT(k->quota.rate_per_s), DB_INT(k->quota.rate_burst),
+			     DB_INT(k->created_ms), DB_INT(k->expires_ms), DB_TEXT(text ? text : "")),
+		   err);
 
 	return r < 0 ? r : 0;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/base/error.h"
+#include "runtime/base/text.h"
 
 int ticket_table_init(struct ticket_table *t, size_t max, size_t max_each, uint64_t life_ns)
 {
@@ -51,6 +52,12 @@ static void make_room(struct ticket_table *t, const uint8_t *holder)
 int ticket_make(struct ticket_table *t, const uint8_t holder[KEY_HASH_BYTES], uint64_t now_ns,
 		char ret[KEY_TOKEN_BYTES], struct error *err)
 {
+	return ticket_make_for(t, holder, "", now_ns, ret, err);
+}
+
+int ticket_make_for(struct ticket_table *t, const uint8_t holder[KEY_HASH_BYTES], const char *subject, uint64_t now_ns,
+		    char ret[KEY_TOKEN_BYTES], struct error *err)
+{
 	int r = key_make_token(ret, err);
 	struct ticket *new;
 
@@ -62,6 +69,7 @@ int ticket_make(struct ticket_table *t, const uint8_t holder[KEY_HASH_BYTES], ui
 	key_hash(ret, strlen(ret), new->hash);
 	memcpy(new->holder, holder, KEY_HASH_BYTES);
 	new->until_ns = now_ns + t->life_ns;
+	(void)text_copy(new->subject, sizeof(new->subject), subject); /* too long: "", which opens nothing */
 	return 0;
 }
 

@@ -17,6 +17,7 @@ struct ticket {
 	uint8_t hash[KEY_HASH_BYTES];   /* of the token */
 	uint8_t holder[KEY_HASH_BYTES]; /* the key's hash */
 	uint64_t until_ns;              /* CLOCK_MONOTONIC */
+	char subject[65];               /* the one job that it is for; "": not for one */
 };
 
 struct ticket_table {
@@ -33,6 +34,9 @@ void ticket_table_done(struct ticket_table *t);
 /* ret: the token. Returns 0 or -errno. */
 int ticket_make(struct ticket_table *t, const uint8_t holder[KEY_HASH_BYTES], uint64_t now_ns,
 		char ret[KEY_TOKEN_BYTES], struct error *err);
+/* The same, for one subject: "" when it is longer than an id can be. */
+int ticket_make_for(struct ticket_table *t, const uint8_t holder[KEY_HASH_BYTES], const char *subject, uint64_t now_ns,
+		    char ret[KEY_TOKEN_BYTES], struct error *err);
 /* NULL: none, or its time is over. Borrowed. */
 const struct ticket *ticket_find(const struct ticket_table *t, const char *token, uint64_t now_ns);
 /* Use up. Returns 0 and the holder, or -ENOENT. */

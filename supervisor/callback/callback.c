@@ -217,7 +217,7 @@ static void on_due_kept(const struct error *e, const char *job_id, void *arg)
 
 	if (e) /* what it costs: after a restart it is due earlier, with fewer tries counted */
 		log_warning(LOG_FACTS(LOG_STR("job", job_id), LOG_STR("error", e->text)),
-			    "cannot keep when a callback is due, ignoring");
+			    "cannot store when a callback is due next, ignoring");
 	c->n_posted--;
 	maybe_closed(c);
 }
@@ -314,11 +314,12 @@ static void send_it(struct callback *e, const struct event_arg *arg)
 	struct callbacks *c = e->owner;
 	size_t size = strlen(arg->json);
 	char *body = strdup(arg->json);
+	const char *space = strchr(e->row.job_id, ':');
 	struct error err = ERROR_INIT;
 
 	e->is_job_over = true;
-	if (!body || courier_send(c->courier, e->row.url, e->row.secret, e->row.job_id, e->row.attempt + 1, body, size,
-				  on_report, e, &err) < 0) {
+	if (!body || courier_send(c->courier, e->row.url, e->row.secret, space ? space + 1 : e->row.job_id,
+				  e->row.attempt + 1, body, size, on_report, e, &err) < 0) {
 		log_warning(
 			LOG_FACTS(LOG_STR("job", e->row.job_id), LOG_STR("error", body ? err.text : "out of memory")),
 			"cannot send a callback, retrying in %d s", UNSAVED_MS / 1000);
@@ -568,6 +569,8 @@ void callbacks_fire(struct callbacks *c, const char *job_id)
 
 void callbacks_result(struct callbacks *c, const char *job_id, const char *json)
 {
+	if (c->is_closing)
+		return; /* nothing can be sent any more: the row asks again in the next life */
 	event_for(c, job_id, json ? EV_RESULT : EV_NO_RESULT, &(struct event_arg){ .json = json });
 }
 
@@ -607,7 +610,7 @@ static void on_loaded(const struct error *e, struct callback_row *rows, size_t n
 	c->n_posted--;
 	if (e)
 		log_error(LOG_FACTS(LOG_STR("error", e->text)),
-			  "callbacks of earlier jobs cannot be read; they are not made");
+			  "cannot read the callbacks of earlier jobs, they will not be sent");
 	for (size_t i = 0; i < n && !c->is_closing; i++)
 		resume(c, &rows[i]);
 	maybe_closed(c);
@@ -635,7 +638,7 @@ int callbacks_open(uv_loop_t *loop, struct db *db, const struct settings *settin
 	if (r == 0)
 		r = courier_new(loop, c->allowed, DELIVERY_TIMEOUT_MS, &c->courier, err);
 	if (r == 0 && (r = callback_rows_load(db, on_loaded, c)) < 0)
-		(void)error_set(err, -r, "callbacks: the database takes no work");
+		(void)error_set(err, -r, "callbacks: the database does not accept work");
 	if (r < 0) {
 		if (c->courier)
 			courier_close(c->courier, NULL, NULL);

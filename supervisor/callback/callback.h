@@ -6,7 +6,8 @@
  *   Cubit-Signature: v1=HEX   HMAC-SHA256(secret, timestamp "." body); without a secret there is no such header
  *
  * Durable: armed in the database when the job is accepted, so that neither a crash of the front nor one of the receiver
- * loses it: at least once, the receiver tells repeats by Cubit-Job. Retried with backoff (1 s, doubled, at most 10 min,
+ * loses it: at least once, the receiver tells repeats by Cubit-Job. A job of Redis is armed by the node that has leased
+ * it, before it is run, under a name of its own (CALLBACK_REDIS and the id): ids there are another name space. Retried with backoff (1 s, doubled, at most 10 min,
  * 12 times) on connection errors, 408, 425, 429 (Retry-After is followed) and 5xx; anything else ends it.
  *
  * Never to this machine or a private network (loopback, link-local, RFC 1918, unique local, metadata addresses,
@@ -21,6 +22,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
+
+/* In front of the id of a job from Redis; no id has a ':'. The receiver is told the id. */
+#define CALLBACK_REDIS "redis:"
 
 struct callbacks;
 struct db;
@@ -59,6 +63,7 @@ int callbacks_arm(struct callbacks *c, const char *job_id, const char *url, cons
 void callbacks_disarm(struct callbacks *c, const char *job_id);
 /* It is over and its result recorded. Nothing happens for a job without a callback. */
 void callbacks_fire(struct callbacks *c, const char *job_id);
+/* The answer to result. Nothing happens after callbacks_close(), which questions that are under way outlive. */
 void callbacks_result(struct callbacks *c, const char *job_id, const char *json);
 
 struct callbacks_counts {

@@ -1,4 +1,8 @@
-/* Inside of the callbacks, for their tests: other times than those callback.h promises. See callback.h. */
+/*
+ * Inside of the callbacks, for their tests: other times than those callback.h promises. See callback.h.
+ *
+ * Runs in: front, on the loop.
+ */
 #pragma once
 
 #include <stdint.h>

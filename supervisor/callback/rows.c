@@ -144,7 +144,8 @@ static int work_add(sqlite3 *sql, void *arg, struct error *err)
 
 	return db_run(
 		sql,
-		"INSERT INTO callback (job_id, url, secret, attempt, due_ms, armed_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+		"INSERT INTO callback (job_id, url, secret, attempt, due_ms, armed_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+		" ON CONFLICT (job_id) DO NOTHING", /* a job that was leased here in an earlier life */
 		DB_VALUES(DB_TEXT(row->job_id), DB_TEXT(row->url), DB_TEXT(row->secret), DB_INT(row->attempt),
 			  DB_INT(row->due_ms), DB_INT(row->armed_ms)),
 		err);

@@ -3,6 +3,8 @@
  * was delivered or given up. Holds secrets; the file is the front's alone (0600).
  *
  * The functions are posted to the database thread and answered on the loop, in order.
+ *
+ * Runs in: front.
  */
 #pragma once
 

@@ -6,30 +6,26 @@
  *   {"type": "exit", "data": 0}                     its status, or 128 and the number of the signal that ended it;
  *                                                   137 when a limit did, 1 when it could not be run
  *
- * A client may name its job. The same name with the same program is the same job, so that a request can be repeated;
- * with another program, or taken by somebody else, it is refused. When a limit ended the program the last piece of
+ * A client may name its job, in a name space of its owner's own: nobody else finds a job by that name, and nobody is told
+ * that there is one. The same name with the same program is the same job, so that a request can be repeated; with another
+ * program it is refused. When a limit ended the program the last piece of
  * stderr says which: the status alone would not.
  */
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "runtime/base/error.h"
 #include "runtime/base/parse.h"
 #include "supervisor/doors/doors.h"
+#include "supervisor/front/front_impl.h"
+#include "supervisor/front/lookup.h"
 #include "supervisor/http/http.h"
-#include "supervisor/jobs/journal.h"
+#include "supervisor/journal/journal.h"
 #include "supervisor/queue/queue.h"
 
 static void reply(struct http_request *rq, const char *id)
 {
 	http_reply_json(rq, 200, json_pack("{s:s}", "jobId", id));
-}
-
-/* front_new_id() makes these; nobody else does, so that none is taken before it is made. */
-static bool is_ours(const char *id)
-{
-	return id[0] == 'j' && strlen(id) == 33 && strspn(id + 1, "0123456789abcdef") == 32;
 }
 
 /* key: QUEUE_KEY_BYTES. */
@@ -40,15 +36,15 @@ static int take_name(const json_t *body, struct door_program *p, char *key, stru
 
 	if (!v || json_is_null(v))
 		return 0;
-	p->names.id = json_string_value(v);
-	if (!p->names.id)
+	p->name = json_string_value(v);
+	if (!p->name)
 		door_refuse(why, "jobId", "jobId: must be a text");
-	else if (parse_id(p->names.id, &e) < 0)
+	else if (parse_id(p->name, &e) < 0)
 		door_refuse(why, "jobId", "jobId: %s", e.text);
-	else if (is_ours(p->names.id))
+	else if (front_is_our_id(p->name))
 		door_refuse(why, "jobId", "jobId: 'j' and 32 hexadecimal digits are names that this node gives");
 	else {
-		(void)snprintf(key, QUEUE_KEY_BYTES, "cell:%s", p->names.id); /* an id is short enough */
+		lookup_key(p->name, key);
 		p->names.key = key;
 		return 0;
 	}

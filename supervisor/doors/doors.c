@@ -10,13 +10,13 @@
 #include "runtime/base/buf.h"
 #include "runtime/base/error.h"
 #include "runtime/base/text.h"
+#include "runtime/base/utf8.h"
 #include "supervisor/front/api.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/http/http.h"
 #include "supervisor/jobs/result.h"
-#include "supervisor/jobs/spec.h"
-#include "supervisor/jobs/utf8.h"
 #include "supervisor/queue/queue.h"
+#include "supervisor/spec/spec.h"
 
 enum { VALUES_MAX = 8192 /* of one document; the parser takes some forty bytes for each "0," */ };
 
@@ -102,8 +102,8 @@ static void rename_field(struct refusal *why, const char *ours, const char *thei
 	}
 }
 
-static int parse(struct front *f, const char *language, const char *source, const struct door_program *p,
-		 struct job_spec **ret, struct refusal *why)
+static int parse(struct front *f, const struct caller *caller, const char *language, const char *source,
+		 const struct door_program *p, struct job_spec **ret, struct refusal *why)
 {
 	json_t *o = json_pack("{s:s,s:s}", "runtime", language, "source", source);
 	char *text = o ? json_dumps(o, JOB_RESULT_DUMP) : NULL;
@@ -114,7 +114,7 @@ static int parse(struct front *f, const char *language, const char *source, cons
 		*why = (struct refusal){ .status = 503, .code = "overloaded", .retry_s = 1, .text = "out of memory" };
 		return -1;
 	}
-	r = submit_parse(f, text, strlen(text), true, ret, why);
+	r = submit_parse(f, caller, text, strlen(text), true, ret, why);
 	free(text);
 	if (r < 0) {
 		rename_field(why, "runtime", p->language_field);
@@ -140,7 +140,7 @@ int door_submit(struct front *f, const struct caller *caller, const json_t *body
 			    p->source_max);
 		return -1;
 	}
-	if (parse(f, language, source, p, &spec, why) < 0)
+	if (parse(f, caller, language, source, p, &spec, why) < 0)
 		return -1;
 	r = submit_job(f, caller, spec, &p->names, fn, arg, why);
 	job_spec_free(spec);
@@ -152,7 +152,7 @@ int door_submit(struct front *f, const struct caller *caller, const json_t *body
 struct waiting {
 	struct http_request *rq; /* NULL: its client left */
 	door_reply_fn *reply;
-	char id[QUEUE_ID_BYTES]; /* that it asked for; "" any */
+	char name[QUEUE_ID_BYTES]; /* that it gave; "" none */
 };
 
 static void on_gone(struct http_request *rq, void *data)
@@ -169,16 +169,15 @@ static void on_submitted(const struct refusal *why, const char *id, bool is_repe
 	struct refusal no;
 
 	(void)is_repeat;
-	/* by somebody, for another program, or its owner used the key of idempotency in his own ways */
-	if (*w->id && (why ? why->status == 409 : strcmp(w->id, id) != 0)) {
+	if (*w->name && why && why->status == 409) {
 		no = (struct refusal){ .status = 409, .code = "conflict", .field = "jobId" };
-		(void)snprintf(no.text, sizeof(no.text), "jobId: '%s' is taken by another program", w->id);
+		(void)snprintf(no.text, sizeof(no.text), "jobId: '%s' is taken by another program", w->name);
 		why = &no;
 	}
 	if (w->rq && why)
 		refusal_answer(w->rq, why);
 	else if (w->rq)
-		w->reply(w->rq, id);
+		w->reply(w->rq, *w->name ? w->name : id);
 	free(w);
 }
 
@@ -193,8 +192,8 @@ void door_run(struct http_request *rq, const json_t *body, const struct door_pro
 	}
 	w->rq = rq;
 	w->reply = reply;
-	if (p->names.id)
-		(void)text_copy(w->id, sizeof(w->id), p->names.id);
+	if (p->name)
+		(void)text_copy(w->name, sizeof(w->name), p->name);
 	if (door_submit(front_of(rq), front_caller(rq), body, p, on_submitted, w, &why) < 0) {
 		free(w);
 		refusal_answer(rq, &why);

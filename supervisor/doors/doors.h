@@ -53,6 +53,7 @@ void door_refuse(struct refusal *ret, const char *field, const char *fmt, ...) _
 struct door_program {
 	const char *language_field, *source_field;
 	size_t source_max; /* UTF-16 units; 0: only the body's bound */
+	const char *name;  /* that the client gave; NULL none. Then names.key is made of it */
 	struct submit_names names;
 };
 

@@ -12,7 +12,7 @@
 
 #include "supervisor/doors/doors.h"
 #include "supervisor/http/http.h"
-#include "supervisor/jobs/journal.h"
+#include "supervisor/journal/journal.h"
 
 static void reply(struct http_request *rq, const char *id)
 {

@@ -14,10 +14,10 @@
 #include <string.h>
 
 #include "runtime/base/log.h"
+#include "runtime/base/utf8.h"
 #include "supervisor/doors/doors.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/http/http.h"
-#include "supervisor/jobs/utf8.h"
 
 struct batch;
 
@@ -154,7 +154,7 @@ static void on_submitted(const struct refusal *why, const char *id, bool is_repe
 	if (why) {
 		if (why->status == 500) /* what broke inside is the log's business */
 			log_error(LOG_FACTS(LOG_STR("error", why->text)), "a call of tRPC failed");
-		fail(c, why->status, why->status == 500 ? "something went wrong here; the log has it" : why->text);
+		fail(c, why->status, why->status == 500 ? "this node failed; its log says why" : why->text);
 		if (why->retry_s > c->batch->retry_s)
 			c->batch->retry_s = why->retry_s;
 	} else {

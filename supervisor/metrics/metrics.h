@@ -27,9 +27,12 @@ enum metric {
 	METRIC_POOL,          /* class, state */
 	METRIC_SANDBOXES,
 	METRIC_SANDBOX_CREATES_TOTAL,
-	METRIC_POLICY_DENIALS_TOTAL, /* policy */
-	METRIC_HTTP_REQUESTS_TOTAL,  /* route, method, status */
-	METRIC_HTTP_SECONDS,         /* route */
+	METRIC_READY,
+	METRIC_SANDBOX_FAILURES_TOTAL, /* reason: permission, space, memory, ... */
+	METRIC_GIVEN_BACK_TOTAL,       /* reason: failed, stopped, node, image */
+	METRIC_POLICY_DENIALS_TOTAL,   /* policy */
+	METRIC_HTTP_REQUESTS_TOTAL,    /* route, method, status */
+	METRIC_HTTP_SECONDS,           /* route */
 	METRIC_CONNECTIONS,
 	METRIC_WEBSOCKETS,
 	METRIC_HTTP_BYTES_TOTAL, /* direction: in, out */
@@ -50,6 +53,11 @@ enum metric {
 	METRIC_REDIS_JOBS_TOTAL, /* event: taken, claimed, finished, fenced, dead, duplicate */
 	METRIC_REDIS_WAITING,
 	METRIC_REDIS_CONNECTS_TOTAL,
+	METRIC_REDIS_ERRORS_TOTAL,
+	METRIC_CALLBACKS,       /* state: armed, waiting */
+	METRIC_CALLBACKS_TOTAL, /* outcome: delivered, failed (a try), given_up */
+	METRIC_FRONT_RESTARTS_TOTAL,
+	METRIC_POLICY_REFUSALS_TOTAL,
 	METRIC_RESIDENT_BYTES, /* these three are filled in here */
 	METRIC_OPEN_FDS,
 	METRIC_BUILD_INFO, /* version */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "supervisor/jobs/journal.h"
+#include "supervisor/journal/journal.h"
 #include "tests/tap.h"
 
 static struct view_memory memory;
@@ -73,7 +73,10 @@ static void test_pieces(void)
 	is_str(CELL(STDERR, "x"), "[{\"data\":\"x\",\"type\":\"stderr\"}]", "not in the way of the other stream");
 	is_str(CELL(STDOUT, "\x8e"), "[]", "three quarters too");
 	is_str(CELL(STDOUT, "\x88!"), "[{\"data\":\"\xf0\x9f\x8e\x88!\",\"type\":\"stdout\"}]", "until it is whole");
-	is_str(CELL(STDOUT, "a\xff\xfe" "b"), "[{\"data\":\"a\xef\xbf\xbd\xef\xbf\xbd" "b\",\"type\":\"stdout\"}]",
+	is_str(CELL(STDOUT, "a\xff\xfe"
+			    "b"),
+	       "[{\"data\":\"a\xef\xbf\xbd\xef\xbf\xbd"
+	       "b\",\"type\":\"stdout\"}]",
 	       "what is no UTF-8 is replaced");
 	is_str(say(code_cell_messages, JOURNAL_STDOUT, "a\0b", 3), "[{\"data\":\"a\\u0000b\",\"type\":\"stdout\"}]",
 	       "NUL is a character");
@@ -81,7 +84,8 @@ static void test_pieces(void)
 	is_str(CELL(EXIT, "{\"status\":\"ok\",\"exit_code\":0}"),
 	       "[{\"data\":\"\xef\xbf\xbd\xef\xbf\xbd\",\"type\":\"stdout\"},{\"data\":0,\"type\":\"exit\"}]",
 	       "is not lost");
-	is_str(CELL(EXIT, "{\"status\":\"ok\",\"exit_code\":0}"), "[{\"data\":0,\"type\":\"exit\"}]", "and not said twice");
+	is_str(CELL(EXIT, "{\"status\":\"ok\",\"exit_code\":0}"), "[{\"data\":0,\"type\":\"exit\"}]",
+	       "and not said twice");
 }
 
 static bool is_object(const char *text)
@@ -97,7 +101,8 @@ static void test_reading(void)
 	char *many = malloc(40000);
 
 	need(many, "memory");
-	ok(is_object("{\"a\":\"\\\",,,\\\\\"}") && !is_object("[]") && !is_object("1") && !is_object("") && !is_object("{"),
+	ok(is_object("{\"a\":\"\\\",,,\\\\\"}") && !is_object("[]") && !is_object("1") && !is_object("") &&
+		   !is_object("{"),
 	   "objects and nothing else");
 	(void)memset(many, ',', 39999);
 	many[39999] = '\0';

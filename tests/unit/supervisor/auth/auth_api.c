@@ -1,6 +1,6 @@
 /*
  * Auth behind a real server and a real database: keys, login links, sessions, quotas, the audit log, what survives a
- * restart; and that nothing that was said or logged on the way holds a secret (SECURITY row 31).
+ * restart; and that nothing that was said or logged on the way holds a secret (SECURITY.md, row 31).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include "supervisor/queue/db.h"
 #include "supervisor/settings.h"
 #include "supervisor/settings_impl.h"
-#include "tests/unit/http_client.h"
+#include "tests/unit/supervisor/http/http_client.h"
 
 #define ADMIN_KEY "planted-admin-key-0123456789"
 #define ADMIN     "X-API-Key: " ADMIN_KEY "\r\n"
@@ -31,12 +31,12 @@ static bool is_ready;
 
 /* Everything that was answered, but for the two places where a secret is meant to be. */
 static struct buf said = BUF_BOUNDED(32 << 20);
-static char secrets[64][64]; /* that must appear nowhere */
+static char secrets[256][64]; /* that must appear nowhere */
 static size_t n_secrets;
 
 static void keep_secret(const char *text)
 {
-	need(n_secrets < 64 && strlen(text) < 64, "a secret is remembered");
+	need(n_secrets < 256 && strlen(text) < 64, "a secret is remembered");
 	(void)snprintf(secrets[n_secrets++], sizeof(secrets[0]), "%s", text);
 }
 
@@ -54,19 +54,19 @@ static void take_body(struct http_request *rq)
 
 /* clang-format off */
 static const struct http_route routes[] = {
-	{ "GET", "/open", 0, say_hello, "", NULL, NULL, NULL, 200, 0 },
-	{ "GET", "/run", SCOPE_RUN, say_hello, "", NULL, NULL, NULL, 200, 0 },
-	{ "POST", "/run", SCOPE_RUN, take_body, "", NULL, NULL, NULL, 204, 0 },
-	{ "GET", "/v1/keys", SCOPE_ADMIN, auth_list_keys, "", NULL, NULL, NULL, 200, 0 },
-	{ "GET", "/loose/keys", SCOPE_RUN, auth_list_keys, "", NULL, NULL, NULL, 200, 0 },
-	{ "POST", "/loose/keys", SCOPE_RUN, auth_make_key, "", NULL, NULL, NULL, 201, 0 },
-	{ "POST", "/v1/keys", SCOPE_ADMIN, auth_make_key, "", NULL, NULL, NULL, 201, 0 },
-	{ "DELETE", "/v1/keys/{id}", SCOPE_ADMIN, auth_delete_key, "", NULL, NULL, NULL, 204, 0 },
-	{ "POST", "/v1/login", SCOPE_RUN, auth_make_login, "", NULL, NULL, NULL, 201, 0 },
-	{ "GET", "/login", 0, auth_login, "", NULL, NULL, NULL, 303, 0 },
-	{ "POST", "/v1/logout", 0, auth_logout, "", NULL, NULL, NULL, 204, 0 },
-	{ "GET", "/v1/audit", SCOPE_RUN, auth_list_audit, "", NULL, NULL, NULL, 200, 0 },
-	{ "GET", "/v1/usage", SCOPE_RUN, auth_show_usage, "", NULL, NULL, NULL, 200, 0 },
+	{ "GET", "/open", 0, say_hello, "", NULL, NULL, NULL, 200, NULL, 0 },
+	{ "GET", "/run", SCOPE_RUN, say_hello, "", NULL, NULL, NULL, 200, NULL, 0 },
+	{ "POST", "/run", SCOPE_RUN, take_body, "", NULL, NULL, NULL, 204, NULL, 0 },
+	{ "GET", "/v1/keys", SCOPE_ADMIN, auth_list_keys, "", NULL, NULL, NULL, 200, NULL, 0 },
+	{ "GET", "/loose/keys", SCOPE_RUN, auth_list_keys, "", NULL, NULL, NULL, 200, NULL, 0 },
+	{ "POST", "/loose/keys", SCOPE_RUN, auth_make_key, "", NULL, NULL, NULL, 201, NULL, 0 },
+	{ "POST", "/v1/keys", SCOPE_ADMIN, auth_make_key, "", NULL, NULL, NULL, 201, NULL, 0 },
+	{ "DELETE", "/v1/keys/{id}", SCOPE_ADMIN, auth_delete_key, "", NULL, NULL, NULL, 204, NULL, 0 },
+	{ "POST", "/v1/login", SCOPE_RUN, auth_make_login, "", NULL, NULL, NULL, 201, NULL, 0 },
+	{ "GET", "/login", 0, auth_login, "", NULL, NULL, NULL, 303, NULL, 0 },
+	{ "POST", "/v1/logout", 0, auth_logout, "", NULL, NULL, NULL, 204, NULL, 0 },
+	{ "GET", "/v1/audit", SCOPE_RUN, auth_list_audit, "", NULL, NULL, NULL, 200, NULL, 0 },
+	{ "GET", "/v1/usage", SCOPE_RUN, auth_show_usage, "", NULL, NULL, NULL, 200, NULL, 0 },
 	{ .method = NULL },
 };
 /* clang-format on */
@@ -82,12 +82,10 @@ static bool gate(struct http_request *rq, const struct http_route *route, void *
 
 static void request_done(struct http_request *rq, const struct http_route *route, int status, uint64_t ns, void *arg)
 {
-	(void)route;
-	(void)status;
 	(void)ns;
 	(void)arg;
 	if (auth)
-		auth_request_done(auth, rq);
+		auth_request_done(auth, rq, route, status);
 }
 
 static struct auth *find_auth(struct http_request *rq)
@@ -518,12 +516,30 @@ static void test_audit(void)
 	is_int(ask("GET", "/v1/audit?ownr=a", ADMIN, ""), 400, "and a parameter that nobody knows");
 }
 
-/* Lines are written in between: the bound is tried with a row whose number is high. */
-static int work_jump(sqlite3 *sql, void *arg, struct error *err)
+/* Twenty thousand lines of one action more; the next line has a number at which what is too much is looked for. */
+static int work_fill(sqlite3 *sql, void *arg, struct error *err)
 {
+	int r;
+
 	(void)arg;
-	return db_run(sql, "UPDATE sqlite_sequence SET seq = 500000 WHERE name = 'auth_audit'", NULL, err) < 0 ? -EIO
-													       : 0;
+	r = db_run(sql,
+		   "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
+		   " INSERT INTO auth_audit (at_ms, owner, key_id, peer, request, action, object, outcome)"
+		   " SELECT 0, 'filler', '', '', '', 'key.make', '', '' FROM n",
+		   NULL, err);
+	if (r >= 0)
+		r = db_run(sql, "UPDATE sqlite_sequence SET seq = 61 * 10492 - 1 WHERE name = 'auth_audit'", NULL, err);
+	return r < 0 ? -EIO : 0;
+}
+
+static int work_count(sqlite3 *sql, void *arg, struct error *err)
+{
+	sqlite3_stmt *st = db_query(sql, "SELECT count(*) FROM auth_audit WHERE action = 'key.make'", NULL, err);
+	int r = st ? db_step(sql, st, err) : -EIO;
+
+	*(int *)arg = r > 0 ? sqlite3_column_int(st, 0) : -1;
+	(void)sqlite3_reset(st);
+	return r < 0 ? r : 0;
 }
 
 static void on_jumped(const struct error *e, void *arg)
@@ -536,13 +552,54 @@ static void test_audit_bound(void)
 {
 	struct made key = { .id = "" };
 	bool is_done = false;
+	int n = 0;
 
-	need(db_post(db, work_jump, on_jumped, &is_done) == 0, "many lines later");
+	need(db_post(db, work_fill, on_jumped, &is_done) == 0, "many lines later");
 	while (!is_done)
 		edge_turn(&edge, 1);
 	make_key("{\"owner\":\"frank\"}", &key);
-	is_int(ask("GET", "/v1/audit", ADMIN, ""), 200, "the audit log");
-	is_int(json_array_size(json_object_get(got.json, "audit")), 1, "has lost its oldest lines");
+	is_int(ask("GET", "/v1/audit?action=key.make&limit=1", ADMIN, ""), 200, "the audit log");
+	is_str(first("audit", "object"), key.id, "has the newest line");
+	need(db_post(db, work_count, NULL, &n) == 0, "count the lines of that action");
+	while (n == 0)
+		edge_turn(&edge, 1);
+	is_int(n, 20000, "its oldest are gone");
+	for (int i = 0; i < 130; i++) { /* in turn with another action */
+		char path[96];
+
+		make_key("{\"owner\":\"frank\"}", &key);
+		(void)snprintf(path, sizeof(path), "/v1/keys/%s", key.id);
+		need(ask("DELETE", path, ADMIN, "") == 204, "the key is deleted");
+	}
+	n = 0;
+	need(db_post(db, work_count, NULL, &n) == 0, "count them again");
+	while (n == 0)
+		edge_turn(&edge, 1);
+	ok(n < 20000 + 70, "they go as well when each second line is of another action: %d", n);
+	is_int(ask("GET", "/v1/audit?action=login", ADMIN, ""), 200, "of another action");
+	ok(json_array_size(json_object_get(got.json, "audit")) > 0, "they stay: many of one push no other out");
+}
+
+/* Who is turned away has a line; of many, some have, and the next one counts the others. */
+static void test_audit_refused(void)
+{
+	struct made key = { .id = "" };
+
+	make_key("{\"owner\":\"hank\"}", &key);
+	is_int(ask("POST", "/v1/keys", key.header, "{}"), 403, "a key without the scope is turned away");
+	is_int(ask("GET", "/v1/audit?action=refused&limit=1", ADMIN, ""), 200, "and that is in the audit log");
+	is_str(first("audit", "owner"), "hank", "with who it was");
+	is_str(first("audit", "object"), "POST /v1/keys", "what it wanted");
+	is_str(first("audit", "outcome"), "403", "and how it ended");
+	is_int(ask("POST", "/v1/keys", "", "{}"), 401, "so is who has no key");
+	is_int(ask("GET", "/v1/audit?action=refused&limit=1", ADMIN, ""), 200, "with a line");
+	is_str(first("audit", "owner"), "", "of nobody");
+	for (int i = 0; i < 300; i++)
+		(void)ask("POST", "/v1/keys", "", "{}");
+	(void)nanosleep(&(struct timespec){ .tv_nsec = 200000000 }, NULL);
+	(void)ask("POST", "/v1/keys", "", "{}");
+	is_int(ask("GET", "/v1/audit?action=refused&limit=1", ADMIN, ""), 200, "after many");
+	has_str(first("audit", "outcome"), " more were refused", "one line stands for those that came too fast");
 }
 
 static void test_gone(void)
@@ -643,6 +700,7 @@ int main(void)
 	test_sessions();
 	test_quotas();
 	test_audit();
+	test_audit_refused();
 	test_audit_bound();
 	test_gone();
 	edge_stop(&edge);
