@@ -1,0 +1,389 @@
+/* Whether this node can work, and its words for it: see able.h. */
+#include "supervisor/front/able.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <uv.h>
+
+#include "images/languages/runtime_set.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/error.h"
+#include "runtime/base/log.h"
+#include "runtime/base/text.h"
+#include "supervisor/auth/auth.h"
+#include "supervisor/front/dispatch_impl.h"
+#include "supervisor/front/front_impl.h"
+#include "supervisor/front/health.h"
+#include "supervisor/metrics/metrics.h"
+#include "supervisor/pool/pool.h"
+#include "supervisor/protocol/front_fds.h"
+#include "supervisor/protocol/monitor_client.h"
+#include "supervisor/queue/db.h"
+#include "supervisor/queue/queue.h"
+
+enum {
+	LOOK_MS = 1000, /* at the disk, and at what we say of ourselves */
+};
+
+struct able {
+	struct health health;
+	unsigned todo; /* of health_happen(), for the next turn of the loop */
+	struct leased *leased;
+	struct direct *direct;
+	size_t n_direct;
+	struct health_disk disk;
+	char said[256]; /* to the service manager */
+	uv_timer_t act, due, look;
+};
+
+static void on_act(uv_timer_t *t);
+static void on_due(uv_timer_t *t);
+static void say_status(struct front *f);
+
+/* ---- what is in doubt ---- */
+
+static struct direct *pop_direct(struct able *a)
+{
+	struct direct *d = a->direct;
+
+	a->direct = d->next;
+	d->next = NULL;
+	a->n_direct--;
+	return d;
+}
+
+static void let_go(struct front *f, bool is_ours)
+{
+	struct able *a = f->able;
+
+	while (a->leased) {
+		struct leased *l = a->leased;
+
+		a->leased = l->next_in_doubt;
+		dispatch_give_back(l, l->reason, is_ours ? QUEUE_UNSTARTED : QUEUE_FAILED);
+	}
+	while (a->direct) {
+		struct direct *d = pop_direct(a);
+		struct error e = ERROR_INIT;
+
+		if (is_ours)
+			(void)error_set(&e, EHOSTDOWN, "this node cannot make sandboxes: %s", d->reason);
+		else
+			(void)error_set(&e, EPROTO, "no sandbox could be made for this run, others could: %s",
+					d->reason);
+		dispatch_fail_direct(d, &e);
+	}
+}
+
+void able_settle(struct front *f)
+{
+	let_go(f, true);
+}
+
+bool able_forget_direct(struct front *f, struct direct *d)
+{
+	struct able *a = f->able;
+
+	for (struct direct **at = &a->direct; *at; at = &(*at)->next) {
+		if (*at != d)
+			continue;
+		*at = d->next;
+		d->next = NULL;
+		a->n_direct--;
+		return true;
+	}
+	return false;
+}
+
+/* ---- what happens ---- */
+
+static void on_proved(const struct error *e, void *arg);
+
+static void happen(struct front *f, enum health_event event, const struct error *why)
+{
+	struct able *a = f->able;
+	struct health *h = &a->health;
+	enum health_state before = h->state;
+
+	if (why)
+		metrics_add(f->metrics, METRIC_SANDBOX_FAILURES_TOTAL, METRIC_LABELS(health_kind(why->code)), 1);
+	a->todo |= health_happen(h, event, clock_now_ns(), why);
+	if (h->state == HEALTH_UNABLE && before == HEALTH_DOUBT)
+		log_error(LOG_FACTS(LOG_STR("reason", h->why.text)),
+			  "this node cannot make sandboxes: taking no work, trying again by and by");
+	if (h->state == HEALTH_WELL && (before == HEALTH_UNABLE || before == HEALTH_PROBING))
+		log_notice(LOG_NONE, "sandboxes can be made again: taking work");
+	if (a->todo || h->state != before) /* not from in here: we may be in the middle of the pool's lists */
+		(void)uv_timer_start(&a->act, on_act, 0, 0);
+}
+
+static void make_proof(struct front *f)
+{
+	struct error e = ERROR_INIT;
+	int r = pool_prove(f->pool, on_proved, f, &e);
+
+	if (r < 0 && r != -EBUSY) /* the one that is being made will do */
+		happen(f, HEALTH_PROBE_FAILED, &e);
+}
+
+static void refuse_waiting(struct front *f)
+{
+	struct error e = ERROR_INIT;
+
+	if (able_accepts(f, &e) < 0)
+		dispatch_fail_waiting(f, &e);
+}
+
+static void arm_due(struct able *a)
+{
+	uint64_t now = clock_now_ns();
+
+	if (a->health.state == HEALTH_UNABLE)
+		(void)uv_timer_start(&a->due, on_due,
+				     a->health.due_ns > now ? (a->health.due_ns - now) / NS_PER_MS + 1 : 0, 0);
+	else
+		(void)uv_timer_stop(&a->due);
+}
+
+static void act(struct front *f)
+{
+	struct able *a = f->able;
+
+	while (a->todo) {
+		unsigned todo = a->todo;
+
+		a->todo = 0;
+		if (todo & (HEALTH_BLAME | HEALTH_CLEAR))
+			let_go(f, todo & HEALTH_BLAME);
+		if (todo & HEALTH_PROBE)
+			make_proof(f);
+	}
+	arm_due(a);
+	refuse_waiting(f);
+	say_status(f);
+	dispatch_poke(f);
+}
+
+static void on_act(uv_timer_t *t)
+{
+	act(t->data);
+}
+
+static void on_due(uv_timer_t *t)
+{
+	happen(t->data, HEALTH_DUE, NULL);
+}
+
+static void on_proved(const struct error *e, void *arg)
+{
+	happen(arg, e ? HEALTH_PROBE_FAILED : HEALTH_PROBE_MADE, e);
+}
+
+static void on_outcome(const struct error *e, void *arg)
+{
+	happen(arg, e ? HEALTH_FAILED : HEALTH_MADE, e);
+}
+
+/* Something could not be started. What was decided by now was not decided about it. */
+static void begin_doubt(struct front *f, const char *reason)
+{
+	struct error e = ERROR_INIT;
+
+	if (f->able->todo & (HEALTH_BLAME | HEALTH_CLEAR))
+		act(f);
+	(void)error_set(&e, EPROTO, "%s", reason);
+	f->able->todo |= health_happen(&f->able->health, HEALTH_FAILED, clock_now_ns(), &e);
+	(void)uv_timer_start(&f->able->act, on_act, 0, 0);
+}
+
+void able_doubt_leased(struct front *f, struct leased *l, const char *reason)
+{
+	if (f->is_draining) {
+		dispatch_give_back(l, reason, QUEUE_UNSTARTED);
+		return;
+	}
+	begin_doubt(f, reason);
+	(void)text_copy(l->reason, sizeof(l->reason), reason); /* a verdict's, which is shorter */
+	l->next_in_doubt = f->able->leased;
+	f->able->leased = l;
+}
+
+void able_doubt_direct(struct front *f, struct direct *d, const char *reason)
+{
+	struct able *a = f->able;
+
+	begin_doubt(f, reason);
+	(void)text_copy(d->reason, sizeof(d->reason), reason);
+	d->next = a->direct;
+	a->direct = d;
+	a->n_direct++;
+	if (f->is_draining)
+		able_settle(f);
+}
+
+size_t able_n_direct(const struct front *f)
+{
+	return f->able->n_direct;
+}
+
+/* ---- the disk ---- */
+
+static bool look_at_disk(struct front *f)
+{
+	struct health_room room = { .largest_body = f->settings.max_body };
+	struct db_counts counts;
+	struct statvfs fs;
+
+	db_counts(f->db, &counts);
+	room.is_write_failing = counts.is_full;
+	if (fstatvfs(FRONT_FD_STATE, &fs) == 0) {
+		room.free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+		room.total_bytes = (uint64_t)fs.f_blocks * fs.f_frsize;
+		room.has_inodes = fs.f_files > 0;
+		room.free_inodes = fs.f_favail;
+	}
+	return health_look_at_disk(&f->able->disk, &room, clock_now_ns());
+}
+
+static void on_look(uv_timer_t *t)
+{
+	struct front *f = t->data;
+	struct able *a = f->able;
+	bool was_low = a->disk.is_low, is_low = look_at_disk(f);
+
+	if (is_low && !was_low)
+		log_error(LOG_NONE, "the disk of CUBIT_STATE is full: taking no work until there is room");
+	else if (!is_low && was_low)
+		log_notice(LOG_NONE, "the disk of CUBIT_STATE has room again: taking work");
+	if (f->auth)
+		auth_tick(f->auth);
+	say_status(f);
+	if (is_low != was_low)
+		act(f);
+}
+
+/* ---- answers ---- */
+
+bool able_starts(const struct front *f)
+{
+	return health_takes_work(&f->able->health);
+}
+
+bool able_takes_work(const struct front *f)
+{
+	return able_starts(f) && !f->able->disk.is_low;
+}
+
+#define DISK_WORDS "the disk of CUBIT_STATE is full: nothing can be accepted until there is room"
+
+int able_accepts(const struct front *f, struct error *err)
+{
+	const struct able *a = f->able;
+
+	if (health_is_unable(&a->health))
+		return error_set(err, EHOSTDOWN, "this node cannot make sandboxes: %s", a->health.why.text);
+	return 0; /* a full disk is no reason: such a run has its result in memory */
+}
+
+int able_stores(const struct front *f, struct error *err)
+{
+	return f->able->disk.is_low ? error_set(err, ENOSPC, DISK_WORDS) : 0;
+}
+
+static void say_sources(const struct front *f, void (*fn)(const char *text, void *arg), void *arg)
+{
+	const char *last = NULL;
+
+	for (size_t i = 0; i < f->n_sources; i++) {
+		const struct source *from = f->sources[i];
+		const char *why = from->ops->trouble ? from->ops->trouble(from->self) : NULL;
+
+		if (why && (!last || strcmp(why, last) != 0)) /* sources of one Redis have the same trouble */
+			fn(why, arg);
+		last = why;
+	}
+}
+
+void able_reasons(struct front *f, void (*fn)(const char *text, void *arg), void *arg)
+{
+	const struct health *h = &f->able->health;
+	struct queue_counts q;
+	struct db_counts d;
+	char text[sizeof(h->why.text) + 80];
+
+	queue_counts(f->queue, &q);
+	db_counts(f->db, &d);
+	if (f->is_draining)
+		fn("this node is being stopped", arg);
+	if (!runtime_set_at(f->runtimes, 0))
+		fn("no language is defined", arg);
+	else if (pool_has_no_image(f->pool))
+		fn("the store has no image of any language: run `cubit setup`, which makes the default images", arg);
+	if (health_is_unable(h)) {
+		(void)snprintf(text, sizeof(text), "this node cannot make sandboxes: %s; it tries again by itself",
+			       h->why.text);
+		fn(text, arg);
+	}
+	if (f->able->disk.is_low || d.is_full) /* the database finds out sooner than we look: the next look keeps it */
+		fn(DISK_WORDS, arg);
+	if (q.waiting >= f->settings.queue_max)
+		fn("the queue is full", arg);
+	say_sources(f, fn, arg);
+}
+
+const char *able_word(const struct front *f)
+{
+	return f->is_draining || f->is_paused ? "draining" : able_takes_work(f) ? "serving" : "unable";
+}
+
+/* ---- to the service manager ---- */
+
+struct status {
+	char text[256];
+};
+
+static void add_words(const char *text, void *arg)
+{
+	struct status *s = arg;
+	size_t n = strlen(s->text);
+
+	(void)snprintf(s->text + n, sizeof(s->text) - n, "%s%s", n ? "; " : "not ready: ", text); /* cut is fine */
+}
+
+static void say_status(struct front *f)
+{
+	struct able *a = f->able;
+	struct status s = { "" };
+
+	if (!f->is_ready || f->is_draining) /* these two have words of their own */
+		return;
+	able_reasons(f, add_words, &s);
+	if (!s.text[0])
+		(void)text_copy(s.text, sizeof(s.text), "serving");
+	if (strcmp(s.text, a->said) == 0 || monitor_say_state(f->monitor, MONITOR_STATE_WORDS, s.text) < 0)
+		return;
+	memcpy(a->said, s.text, sizeof(a->said));
+}
+
+/* ---- life ---- */
+
+int able_new(struct front *f, struct error *err)
+{
+	struct able *a = calloc(1, sizeof(*a));
+	uv_timer_t *const timers[] = { &a->act, &a->due, &a->look };
+
+	if (!a)
+		return error_set(err, ENOMEM, "out of memory");
+	f->able = a;
+	for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {
+		(void)uv_timer_init(&f->loop, timers[i]); /* cannot fail */
+		timers[i]->data = f;
+	}
+	(void)uv_timer_start(&a->look, on_look, LOOK_MS, LOOK_MS);
+	(void)look_at_disk(f);
+	pool_on_outcome(f->pool, on_outcome, f);
+	return 0;
+}
