@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "runtime/base/error.h"
+#include "runtime/base/json_table.h"
 #include "supervisor/http/http.h"
 
 enum { DEPTH_MAX = 32 };
@@ -34,20 +35,40 @@ static bool is_flat(const char *text, size_t size)
 
 json_t *api_json(const char *text, size_t size)
 {
-	return is_flat(text, size) ? json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	json_t *value = is_flat(text, size) ? json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL) : NULL;
+
+	if (value && json_whole_numbers(value) < 0) {
+		json_decref(value);
+		value = NULL;
+	}
+	return value;
+}
+
+static void come_back(struct http_request *rq, const char *why)
+{
+	http_set_header(rq, "Retry-After", "1");
+	http_error(rq, 503, "overloaded", NULL, "%s", why);
 }
 
 void api_busy(struct http_request *rq)
 {
-	http_set_header(rq, "Retry-After", "1");
-	http_error(rq, 503, "overloaded", NULL, "the database is behind, try again in a second");
+	come_back(rq, "the database is behind, try again in a second");
 }
 
 void api_fail(struct http_request *rq, const struct error *e)
 {
 	switch (e->code) {
-	case EAGAIN:
-		api_busy(rq);
+	case EAGAIN: /* what is behind or away says so itself */
+		if (e->text[0])
+			come_back(rq, e->text);
+		else
+			api_busy(rq);
+		return;
+	case ECONNRESET: /* only Redis is behind a connection */
+	case ENOTCONN:
+	case ETIMEDOUT:
+	case ECANCELED:
+		come_back(rq, "Redis was lost before it answered, try again in a second");
 		return;
 	case ENOENT:
 		http_error(rq, 404, "not_found", NULL, "%s", e->text);

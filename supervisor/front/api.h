@@ -1,5 +1,8 @@
 /*
- * The native API (API.md §1): its route table and handlers, thin views over the parts of the front. One file a subject.
+ * The handlers of the native API (docs/api.md; the table of routes is daemon/routes.c), thin views over the parts of the
+ * front. One file a subject.
+ *
+ * Runs in: front, on the loop.
  */
 #pragma once
 
@@ -10,15 +13,12 @@
 
 struct error;
 
-extern const struct http_route api_routes[];
-extern const char api_schemas[]; /* JSON: name -> schema, for openapi_document() */
-
 /* A foreign document with a bounded depth; NULL when it is not JSON. Owned. */
 json_t *api_json(const char *text, size_t size);
 
 /* Answers for failures. */
-void api_busy(struct http_request *rq);                          /* 503 the database is behind */
-void api_fail(struct http_request *rq, const struct error *e);   /* by its code */
+void api_busy(struct http_request *rq);                        /* 503 the database is behind */
+void api_fail(struct http_request *rq, const struct error *e); /* by its code */
 
 /* api_run.c */
 void api_run(struct http_request *rq);

@@ -1,6 +1,7 @@
 /* Jobs as JSON: see api_job_json.h. */
 #include "supervisor/front/api_job_json.h"
 
+#include "runtime/base/wall_clock.h"
 #include "supervisor/jobs/result.h"
 #include "supervisor/queue/queue.h"
 
@@ -16,8 +17,8 @@ static void set_time(json_t *object, const char *key, uint64_t ms)
 
 static json_t *job_json(const struct queue_job *j)
 {
-	json_t *o = json_pack("{s:s,s:s,s:s,s:i,s:i}", "id", j->id, "state", queue_state_name(j->state), "owner", j->owner,
-			      "attempt", (int)j->attempt, "priority", j->priority);
+	json_t *o = json_pack("{s:s,s:s,s:s,s:i,s:i}", "id", j->id, "state", queue_state_name(j->state), "owner",
+			      j->owner, "attempt", (int)(j->attempt - j->unstarted), "priority", j->priority);
 
 	if (!o)
 		return NULL;
@@ -46,6 +47,25 @@ static void set_runtime(json_t *o, const struct queue_job *j)
 	json_decref(spec);
 }
 
+/* A dead letter has ended too: the fields of a result are there, as of a job that ended for a fault of ours. */
+static json_t *dead_json(const struct queue_job *j)
+{
+	const struct queue_unrun u = { .id = j->id,
+				       .node = j->last_node,
+				       .reason = j->reason,
+				       .spec = j->spec,
+				       .spec_size = j->spec_size,
+				       .attempt = j->attempt - j->unstarted,
+				       .queued_ms = j->queued_ms,
+				       .finished_ms = j->finished_ms };
+	json_t *o = job_result_unrun_json(VERDICT_INTERNAL_ERROR, &u), *more = job_json(j);
+
+	if (o && more)
+		(void)json_object_update(o, more);
+	json_decref(more);
+	return o;
+}
+
 json_t *api_job_json(const struct queue_record *r)
 {
 	json_t *o = r->result ? json_loadb(r->result, r->result_size, 0, NULL) : NULL;
@@ -54,6 +74,8 @@ json_t *api_job_json(const struct queue_record *r)
 		(void)json_object_set_new(o, "state", json_string(queue_state_name(r->job.state)));
 		return o;
 	}
+	if (r->job.state == QUEUE_DEAD)
+		return dead_json(&r->job);
 	o = job_json(&r->job);
 	if (o)
 		set_runtime(o, &r->job);

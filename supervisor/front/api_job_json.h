@@ -1,4 +1,4 @@
-/* Jobs as the API shows them. Pure. */
+/* Jobs as the API shows them. Pure. Runs in: front. */
 #pragma once
 
 #include <jansson.h>

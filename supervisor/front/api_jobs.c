@@ -19,8 +19,8 @@
 #include "supervisor/front/views.h"
 #include "supervisor/http/http.h"
 #include "supervisor/jobs/engine.h"
-#include "supervisor/jobs/spec.h"
 #include "supervisor/queue/queue.h"
+#include "supervisor/spec/spec.h"
 
 /* ---- submitting ---- */
 
@@ -67,7 +67,7 @@ static bool take_key(struct http_request *rq, const char **ret)
 
 void api_submit(struct http_request *rq)
 {
-	struct submit_names names = { .id = NULL };
+	struct submit_names names = { .key = NULL };
 	struct job_spec *spec = take_key(rq, &names.key) ? api_spec(rq, true) : NULL;
 	struct asker *a;
 	struct refusal why;
@@ -98,7 +98,9 @@ void api_submit(struct http_request *rq)
 struct question {
 	struct front *front;
 	struct http_request *rq;
-	char id[65];
+	char id[65];          /* as it was asked for */
+	struct job_name name; /* cancel: the job that is meant */
+	struct audit_who who; /* cancel */
 };
 
 static void on_asker_gone(struct http_request *rq, void *data)
@@ -134,6 +136,12 @@ static struct http_request *question_done(struct question *q)
 	return rq;
 }
 
+/* As the audit log has it. */
+static const char *outcome_of(const struct error *e)
+{
+	return !e ? "done" : e->code == ENOENT ? "not_found" : e->code == EALREADY ? "already_over" : "failed";
+}
+
 static void no_such_job(struct http_request *rq, const char *id)
 {
 	http_error(rq, 404, "not_found", "id", "there is no job '%s'", id);
@@ -162,7 +170,7 @@ void api_get_job(struct http_request *rq)
 	struct front *f = front_of(rq);
 	struct question *q = question_new(rq);
 
-	if (q && lookup_job(f, q->id, false, on_job, q) < 0) {
+	if (q && lookup_job(f, front_caller(rq), q->id, on_job, q) < 0) {
 		free(q);
 		api_busy(rq);
 	}
@@ -173,15 +181,18 @@ static void on_cancelled(const struct error *e, bool was_leased, void *arg)
 	struct question *q = arg;
 	struct front *f = q->front;
 	struct http_request *rq;
+	struct job_name name = q->name;
 	char id[65];
 
 	text_copy(id, sizeof(id), q->id);
+	auth_audit_write(f->auth, &q->who, "job.cancel", id, outcome_of(e));
 	rq = question_done(q);
 	if (!e && was_leased)
-		(void)dispatch_cancel(f, id, "cancelled by its owner"); /* over by itself in the meantime: its result stands */
+		dispatch_cancel(f, &name,
+				"cancelled by its owner"); /* over by itself in the meantime: its result stands */
 	if (!e && !was_leased) {
-		views_recorded(f, id);
-		dispatch_settle(f, id);
+		views_recorded(f, &name);
+		dispatch_settle(f, &name);
 	}
 	if (!rq)
 		return;
@@ -196,16 +207,30 @@ static void on_cancelled(const struct error *e, bool was_leased, void *arg)
 				json_pack("{s:s,s:s}", "id", id, "state", was_leased ? "running" : "cancelled"));
 }
 
+/* Which job that is is known: its owner is compared once more where it is cancelled. */
+static void on_to_cancel(const struct error *e, const struct queue_record *r, void *arg)
+{
+	static const struct error behind = { .code = EAGAIN, .text = "" }, /* the database: api_fail() says so */
+		away = { .code = EAGAIN, .text = "Redis cannot be asked at the moment, try again in a second" };
+	struct question *q = arg;
+
+	if (!e) {
+		q->name = job_name_make(r->space, r->job.owner, r->job.id);
+		if (lookup_cancel(q->front, &q->name, on_cancelled, q) == 0)
+			return;
+		e = r->space == SPACE_REDIS ? &away : &behind;
+	}
+	on_cancelled(e, false, q);
+}
+
 void api_cancel_job(struct http_request *rq)
 {
-	struct front *f = front_of(rq);
-	const struct caller *c = front_caller(rq);
 	struct question *q = question_new(rq);
 
 	if (!q)
 		return;
-	auth_audit(f->auth, rq, "job.cancel", q->id, "asked");
-	if (lookup_cancel(f, q->id, caller_is_admin(c) ? NULL : c->owner, on_cancelled, q) < 0) {
+	auth_audit_who(rq, &q->who);
+	if (lookup_job(q->front, front_caller(rq), q->id, on_to_cancel, q) < 0) {
 		free(q);
 		api_busy(rq);
 	}
@@ -247,7 +272,7 @@ static bool list_filter(struct http_request *rq, struct queue_filter *f)
 	}
 	if (state && f->state < 0) {
 		http_error(rq, 400, "invalid_request", "state",
-			   "state: '%s' is none of waiting, running, done, dead, cancelled", state);
+			   "state: '%s' is not one of waiting, running, done, dead, cancelled", state);
 		return false;
 	}
 	return true;
@@ -290,6 +315,7 @@ static void on_replayed(const struct error *e, void *arg)
 	char id[65];
 
 	text_copy(id, sizeof(id), q->id);
+	auth_audit_write(q->front->auth, &q->who, "dead.replay", id, outcome_of(e));
 	rq = question_done(q);
 	if (!rq)
 		return;
@@ -308,6 +334,7 @@ static void on_deleted(const struct error *e, void *arg)
 	char id[65];
 
 	text_copy(id, sizeof(id), q->id);
+	auth_audit_write(q->front->auth, &q->who, "dead.delete", id, outcome_of(e));
 	rq = question_done(q);
 	if (!rq)
 		return;
@@ -319,7 +346,7 @@ static void on_deleted(const struct error *e, void *arg)
 		http_reply(rq, 204, NULL, NULL, 0);
 }
 
-static void dead(struct http_request *rq, const char *action,
+static void dead(struct http_request *rq,
 		 int (*ask)(struct queue *q, const char *id, const char *owner, queue_done_fn *fn, void *arg),
 		 queue_done_fn *fn)
 {
@@ -329,7 +356,7 @@ static void dead(struct http_request *rq, const char *action,
 
 	if (!q)
 		return;
-	auth_audit(f->auth, rq, action, q->id, "asked");
+	auth_audit_who(rq, &q->who);
 	if (ask(f->queue, q->id, caller_is_admin(c) ? NULL : c->owner, fn, q) < 0) {
 		free(q);
 		api_busy(rq);
@@ -339,11 +366,11 @@ static void dead(struct http_request *rq, const char *action,
 void api_replay(struct http_request *rq)
 {
 	if (!redis_dead_asked(rq, REDIS_DEAD_REPLAY))
-		dead(rq, "dead.replay", queue_replay, on_replayed);
+		dead(rq, queue_replay, on_replayed);
 }
 
 void api_delete_dead(struct http_request *rq)
 {
 	if (!redis_dead_asked(rq, REDIS_DEAD_DELETE))
-		dead(rq, "dead.delete", queue_dead_delete, on_deleted);
+		dead(rq, queue_dead_delete, on_deleted);
 }

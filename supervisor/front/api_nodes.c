@@ -7,12 +7,13 @@
 #include "runtime/base/error.h"
 #include "runtime/base/text.h"
 #include "runtime/base/version.h"
+#include "runtime/base/wall_clock.h"
 #include "supervisor/auth/auth.h"
+#include "supervisor/front/able.h"
 #include "supervisor/front/api.h"
 #include "supervisor/front/dispatch.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/http/http.h"
-#include "supervisor/jobs/result.h"
 #include "supervisor/redis/redis.h"
 
 static json_t *own_node(struct front *f)
@@ -23,8 +24,8 @@ static json_t *own_node(struct front *f)
 	dispatch_counts(f, &d);
 	time_text(f->started_ms, since, sizeof(since));
 	return json_pack("{s:s,s:s,s:s,s:I,s:I,s:s,s:I}", "name", f->settings.node, "version", CUBIT_VERSION, "state",
-			 f->is_draining || f->is_paused ? "draining" : "serving", "slots", (json_int_t)f->settings.slots,
-			 "running", (json_int_t)d.running, "since", since, "front_number", (json_int_t)f->front_number);
+			 able_word(f), "slots", (json_int_t)f->settings.slots, "running", (json_int_t)d.running,
+			 "since", since, "front_number", (json_int_t)f->front_number);
 }
 
 /* ---- the list ---- */
@@ -34,6 +35,7 @@ struct asking {
 	struct http_request *rq; /* NULL: its client left */
 	bool on;
 	char name[65];
+	struct audit_who who; /* drain, resume */
 };
 
 static void on_gone(struct http_request *rq, void *data)
@@ -77,8 +79,7 @@ static void on_nodes(const struct error *e, json_t *owned_list, void *arg)
 
 	replace_own(list, a->front);
 	if (a->rq)
-		http_reply_json(a->rq, 200,
-				json_pack("{s:o,s:s*}", "nodes", list, "incomplete", e ? e->text : NULL));
+		http_reply_json(a->rq, 200, json_pack("{s:o,s:s*}", "nodes", list, "incomplete", e ? e->text : NULL));
 	else
 		json_decref(list);
 	free(a);
@@ -109,6 +110,10 @@ static void on_drained(const struct error *e, void *arg)
 {
 	struct asking *a = arg;
 
+	auth_audit_write(a->front->auth, &a->who, a->on ? "node.drain" : "node.resume", a->name,
+			 !e                  ? "done"
+			 : e->code == ENOENT ? "not_found"
+					     : "failed");
 	if (a->rq && e && e->code == ENOENT)
 		http_error(a->rq, 404, "not_found", "name", "there is no node '%s'", a->name);
 	else if (a->rq && e)
@@ -123,17 +128,19 @@ static void drain(struct http_request *rq, bool on)
 	struct front *f = front_of(rq);
 	const char *name = http_param(rq, "name");
 	struct asking *a;
+	const char *action = on ? "node.drain" : "node.resume";
 
-	auth_audit(f->auth, rq, on ? "node.drain" : "node.resume", name, "asked");
 	if (strcmp(name, f->settings.node) == 0) {
 		f->is_paused = on;
 		dispatch_poke(f);
 	}
 	if (!f->redis && strcmp(name, f->settings.node) != 0) {
+		auth_audit(f->auth, rq, action, name, "not_found");
 		http_error(rq, 404, "not_found", "name", "there is no node '%s'", name);
 		return;
 	}
 	if (!f->redis) {
+		auth_audit(f->auth, rq, action, name, "done");
 		answer(rq, name, on);
 		return;
 	}
@@ -141,6 +148,7 @@ static void drain(struct http_request *rq, bool on)
 	if (!a)
 		return;
 	a->on = on;
+	auth_audit_who(rq, &a->who);
 	text_copy(a->name, sizeof(a->name), name);
 	if (redis_drain_node(f->redis, name, on, on_drained, a) < 0)
 		on_drained(&(struct error){ .code = EAGAIN, .text = "Redis cannot be asked at the moment" }, a);

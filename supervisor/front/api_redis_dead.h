@@ -1,4 +1,4 @@
-/* Dead letters of Redis behind the routes of the embedded queue's. */
+/* Dead letters of Redis behind the routes of the embedded queue's. Runs in: front, on the loop. */
 #pragma once
 
 #include <stdbool.h>

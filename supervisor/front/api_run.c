@@ -8,7 +8,7 @@
 #include "supervisor/front/dispatch.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/http/http.h"
-#include "supervisor/jobs/spec.h"
+#include "supervisor/spec/spec.h"
 
 static void on_gone(struct http_request *rq, void *data)
 {
@@ -20,8 +20,8 @@ static void on_result(const struct error *e, char *json, size_t size, void *arg)
 {
 	struct http_request *rq = arg;
 
-	if (e && e->code == ESHUTDOWN)
-		api_refuse_work(rq, -ESHUTDOWN, 5, e);
+	if (e && (e->code == ESHUTDOWN || e->code == EHOSTDOWN || e->code == ENOMEDIUM))
+		api_refuse_work(rq, -e->code, e->code == ENOMEDIUM ? 30 : 5, e);
 	else if (e)
 		http_error(rq, 500, "internal_error", NULL, "%s", e->text);
 	else
@@ -48,7 +48,7 @@ void api_run(struct http_request *rq)
 	}
 	r = dispatch_run(f, front_caller(rq), spec, on_result, rq, &d, &retry_s, &e);
 	if (r < 0) {
-		api_refuse_work(rq, r, retry_s, &e);
+		api_refuse_work(rq, r, r == -EHOSTDOWN ? 5 : retry_s, &e);
 		return;
 	}
 	http_on_gone(rq, on_gone, d);

@@ -30,7 +30,7 @@ struct job_spec *api_spec(struct http_request *rq, bool is_queued)
 	size_t size;
 	const char *body = http_body(rq, &size);
 
-	if (submit_parse(front_of(rq), body, size, is_queued, &spec, &why) < 0)
+	if (submit_parse(front_of(rq), front_caller(rq), body, size, is_queued, &spec, &why) < 0)
 		refusal_answer(rq, &why);
 	return spec;
 }

@@ -1,4 +1,4 @@
-/* From a request's body to a checked job: shared by runs and submissions. */
+/* From a request's body to a checked job: shared by runs and submissions. Runs in: front, on the loop. */
 #pragma once
 
 #include <stdbool.h>

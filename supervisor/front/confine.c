@@ -81,14 +81,19 @@ static int allow_reading(int ruleset, const char *path)
 static int add_rules(int ruleset, uint64_t handled, const struct settings *settings, int state_fd)
 {
 	cleanup_fd int null = open("/dev/null", O_PATH | O_CLOEXEC);
+	struct settings_runtimes languages;
 
 	for (size_t i = 0; i < sizeof(readable) / sizeof(readable[0]); i++) {
 		if (allow_reading(ruleset, readable[i]) < 0)
 			return -1;
 	}
-	if (settings->runtimes_dir[0] && allow_reading(ruleset, settings->runtimes_dir) < 0)
-		return -1;
-	if (settings->redis_ca[0] && allow_reading(ruleset, settings->redis_ca) < 0) /* read again with each connection */
+	settings_runtimes(settings, &languages);
+	for (const char *const *dir = languages.dirs; *dir; dir++) {
+		if (allow_reading(ruleset, *dir) < 0)
+			return -1;
+	}
+	if (settings->redis_ca[0] &&
+	    allow_reading(ruleset, settings->redis_ca) < 0) /* read again with each connection */
 		return -1;
 	if (null >= 0 && allow(ruleset, null, handled & ACCESS_OF_FILE) < 0)
 		return -1;

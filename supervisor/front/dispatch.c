@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +11,10 @@
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
+#include "runtime/base/wall_clock.h"
 #include "supervisor/auth/auth.h"
 #include "supervisor/callback/callback.h"
+#include "supervisor/front/able.h"
 #include "supervisor/front/dispatch_impl.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/front/front_metrics.h"
@@ -20,8 +23,10 @@
 #include "supervisor/front/views.h"
 #include "supervisor/jobs/engine.h"
 #include "supervisor/jobs/result.h"
-#include "supervisor/jobs/spec.h"
+#include "supervisor/metrics/metrics.h"
 #include "supervisor/queue/queue.h"
+#include "supervisor/share.h"
+#include "supervisor/spec/spec.h"
 
 enum { DIRECT_WAITING_PER_SLOT = 32 /* each costs its request only */ };
 
@@ -68,27 +73,57 @@ static void on_direct_recorded(enum recorded how, void *arg)
 	dispatch_check_drained(f);
 }
 
+/* Nothing of it ran: it is no result, whoever is to blame. */
+static void direct_not_started(struct direct *d, struct job *job, const char *reason)
+{
+	struct front *f = d->front;
+	bool is_image = job_trouble(job) == JOB_TROUBLE_IMAGE;
+	struct job_name name = job_name(job);
+	struct error e = ERROR_INIT;
+
+	d->job = NULL;
+	views_recorded(f, &name); /* nobody else will run it: what its journal says is final */
+	if (is_image) {
+		(void)error_set(&e, ENOMEDIUM, "%s", reason);
+		dispatch_fail_direct(d, &e);
+	} else if (d->fn) {
+		able_doubt_direct(f, d, reason);
+	} else {
+		dispatch_fail_direct(d, NULL); /* its client left */
+	}
+	dispatch_poke(f);
+	dispatch_check_drained(f);
+}
+
 static void on_direct_over(struct job *job, const struct job_result *result, void *arg)
 {
 	struct direct *d = arg;
 	struct front *f = d->front;
-	char *json = result_text(result, job), *copy = d->fn && json ? strdup(json) : NULL;
+	char *json, *copy;
+	struct job_name name;
 	struct error e = ERROR_INIT;
 
 	f->dispatch->n_direct--;
+	if (result->verdict.status == VERDICT_INTERNAL_ERROR && job_trouble(job) != JOB_TROUBLE_NONE) {
+		direct_not_started(d, job, result->verdict.reason);
+		return;
+	}
+	json = result_text(result, job);
+	copy = d->fn && json ? strdup(json) : NULL;
 	front_metrics_job(f, result);
 	if (d->fn && !copy)
 		(void)error_set(&e, ENOMEM, "out of memory for the result");
 	if (d->fn)
 		d->fn(copy ? NULL : &e, copy, copy ? strlen(copy) : 0, d->arg);
 	f->dispatch->n_recording++;
-	record_result(f, NULL, job, result, 0, json, d->text, on_direct_recorded, f);
-	views_recorded(f, job_id(job)); /* nobody else will run it: what its journal says is final */
+	record_result(f, NULL, job, result, 0, json, d->text, &d->who, on_direct_recorded, f);
+	name = job_name(job);
+	views_recorded(f, &name); /* nobody else will run it: what its journal says is final */
 	direct_free(d);
 	dispatch_poke(f);
 }
 
-static void direct_fail(struct direct *d, const struct error *e)
+void dispatch_fail_direct(struct direct *d, const struct error *e)
 {
 	auth_job_ended(d->front->auth, d->owner, 0, 0);
 	if (d->fn)
@@ -96,16 +131,36 @@ static void direct_fail(struct direct *d, const struct error *e)
 	direct_free(d);
 }
 
+static struct direct *direct_unlink(struct dispatch *d, struct direct **at)
+{
+	struct direct *one = *at;
+
+	*at = one->next;
+	if (!*at)
+		d->last = at;
+	d->n_waiting--;
+	one->next = NULL;
+	return one;
+}
+
+/* Owners in turn; of one owner the highest priority, then the oldest. */
+static bool goes_before(const struct dispatch *d, const struct direct *a, const struct direct *b)
+{
+	if (strcmp(a->owner, b->owner) == 0)
+		return a->spec->priority > b->spec->priority;
+	return share_turn(&d->turns, a->owner) < share_turn(&d->turns, b->owner);
+}
+
 static struct direct *direct_pop(struct dispatch *d)
 {
-	struct direct *first = d->first;
+	struct direct **best = &d->first;
 
-	d->first = first->next;
-	if (!d->first)
-		d->last = &d->first;
-	d->n_waiting--;
-	first->next = NULL;
-	return first;
+	for (struct direct **at = &(*best)->next; *at; at = &(*at)->next) {
+		if (goes_before(d, *at, *best))
+			best = at;
+	}
+	share_serve(&d->turns, (*best)->owner);
+	return direct_unlink(d, best);
 }
 
 static void direct_start(struct front *f, struct direct *d)
@@ -114,6 +169,7 @@ static void direct_start(struct front *f, struct direct *d)
 	struct job_order order = {
 		.id = d->id,
 		.owner = d->owner,
+		.space = SPACE_HERE,
 		.attempt = 1,
 		.is_direct = true,
 		.queued_ms = d->queued_ms,
@@ -124,7 +180,7 @@ static void direct_start(struct front *f, struct direct *d)
 
 	d->spec = NULL;
 	if (engine_start(f->engine, &order, &d->job, &e) < 0) {
-		direct_fail(d, &e);
+		dispatch_fail_direct(d, &e);
 		return;
 	}
 	f->dispatch->n_direct++;
@@ -132,14 +188,33 @@ static void direct_start(struct front *f, struct direct *d)
 	views_started(f, d->job);
 }
 
+void dispatch_fail_waiting(struct front *f, const struct error *e)
+{
+	while (f->dispatch->first)
+		dispatch_fail_direct(direct_unlink(f->dispatch, &f->dispatch->first), e);
+}
+
+static size_t waiting_of(const struct dispatch *d, const char *owner)
+{
+	size_t n = 0;
+
+	for (const struct direct *i = d->first; i; i = i->next)
+		n += strcmp(i->owner, owner) == 0;
+	return n;
+}
+
 static int may_wait(struct front *f, const struct caller *caller, unsigned *ret_retry_s, struct error *err)
 {
 	const struct dispatch *p = f->dispatch;
+	size_t mine;
 
 	if (f->is_draining)
 		return error_set(err, ESHUTDOWN, "this node is being stopped");
-	if (p->n_waiting >= f->settings.slots * DIRECT_WAITING_PER_SLOT)
-		return error_set(err, EBUSY, "%zu runs are waiting already", p->n_waiting);
+	if (able_accepts(f, err) < 0)
+		return -err->code;
+	mine = waiting_of(p, caller->owner);
+	if (!share_allows(f->settings.slots * DIRECT_WAITING_PER_SLOT, p->n_waiting, mine, caller->is_root))
+		return error_set(err, EBUSY, "%zu runs are waiting already, %zu of them yours", p->n_waiting, mine);
 	return auth_job_begins(f->auth, caller, ret_retry_s, err);
 }
 
@@ -165,6 +240,7 @@ int dispatch_run(struct front *f, const struct caller *caller, struct job_spec *
 	d->queued_ms = time_now_ms();
 	front_new_id(d->id);
 	text_copy(d->owner, sizeof(d->owner), caller->owner);
+	auth_audit_caller(caller, &d->who);
 	*p->last = d;
 	p->last = &d->next;
 	p->n_waiting++;
@@ -181,16 +257,14 @@ void dispatch_abandon(struct direct *d)
 		job_cancel(d->job, "the client went away");
 		return;
 	}
+	(void)able_forget_direct(d->front, d); /* or it waits */
 	for (struct direct **at = &p->first; *at; at = &(*at)->next) {
 		if (*at != d)
 			continue;
-		*at = d->next;
-		if (!*at)
-			p->last = at;
-		p->n_waiting--;
+		(void)direct_unlink(p, at); /* it is d */
 		break;
 	}
-	direct_fail(d, NULL);
+	dispatch_fail_direct(d, NULL);
 }
 
 /* ---- leased jobs ---- */
@@ -212,64 +286,113 @@ static void leased_free(struct leased *l)
 	dispatch_check_drained(f);
 }
 
+/* As callbacks are armed. */
+struct callback_name {
+	char text[sizeof(CALLBACK_REDIS) + QUEUE_ID_BYTES];
+};
+
+static struct callback_name callback_name(enum queue_space space, const char *id)
+{
+	struct callback_name name;
+
+	(void)snprintf(name.text, sizeof(name.text), "%s%s", space == SPACE_REDIS ? CALLBACK_REDIS : "", id);
+	return name;
+}
+
+/* A job of Redis that another node has now: that one armed its callback as well. */
+static void disarm(const struct leased *l)
+{
+	struct front *f = l->front;
+
+	if (l->source->space == SPACE_REDIS && l->has_callback && f->callbacks)
+		callbacks_disarm(f->callbacks, callback_name(l->source->space, l->id).text);
+}
+
 static void on_settled(const struct error *e, const struct queue_record *r, void *arg)
 {
 	struct front *f = arg;
+	bool is_over = !e && (r->job.state == QUEUE_DEAD || r->job.state == QUEUE_CANCELLED);
 
-	if (!e && (r->job.state == QUEUE_DEAD || r->job.state == QUEUE_CANCELLED)) {
+	if (is_over && r->space == SPACE_HERE) /* others count while they run here only */
 		auth_job_ended(f->auth, r->job.owner, 0, 0);
-		if (f->callbacks)
-			callbacks_fire(f->callbacks, r->job.id);
-	}
+	if (is_over && f->callbacks)
+		callbacks_fire(f->callbacks, callback_name(r->space, r->job.id).text);
+	else if (!e && r->space == SPACE_REDIS && f->callbacks) /* whoever takes it next arms it again */
+		callbacks_disarm(f->callbacks, callback_name(r->space, r->job.id).text);
 }
 
-void dispatch_settle(struct front *f, const char *id)
+void dispatch_settle(struct front *f, const struct job_name *name)
 {
-	(void)lookup_job(f, id, false, on_settled, f); /* behind: an owner's count is too high until a restart */
+	(void)lookup_again(f, name, false, on_settled, f); /* behind: an owner's count is too high until a restart */
+}
+
+static struct job_name name_of(const struct leased *l)
+{
+	return job_name_make(l->source->space, l->owner, l->id);
 }
 
 static void on_returned(const struct error *e, void *arg)
 {
 	struct leased *l = arg;
+	struct job_name name = name_of(l);
 
 	if (e)
 		log_warning(LOG_FACTS(LOG_STR("job", l->id), LOG_STR("error", e->text)),
 			    "cannot give a job back, its lease will run out");
-	views_returned(l->front, l->id, l->attempt);
-	if (l->source == &l->front->embedded)
-		dispatch_settle(l->front, l->id);
-	else
+	views_returned(l->front, &name, l->attempt);
+	if (l->source != &l->front->embedded)
 		auth_job_ended(l->front->auth, l->owner, 0, 0);
+	if (l->source == &l->front->embedded || l->has_callback)
+		dispatch_settle(l->front, &name);
 	leased_free(l);
 }
 
-static void give_back(struct leased *l, const char *reason, bool is_free)
+static const char *const give_words[] = {
+	[QUEUE_FAILED] = "failed",
+	[QUEUE_FREE] = "stopped",
+	[QUEUE_UNSTARTED] = "node",
+	[QUEUE_LACKING] = "image",
+};
+
+static void source_is_behind(struct leased *l)
+{
+	struct error e = ERROR_INIT;
+
+	(void)error_set(&e, EAGAIN, "%s cannot be asked at the moment", l->source->ops->name);
+	on_returned(&e, l);
+}
+
+void dispatch_give_back(struct leased *l, const char *reason, enum queue_give how)
 {
 	struct front *f = l->front;
 
 	log_notice(LOG_FACTS(LOG_STR("job", l->id), LOG_INT("attempt", l->attempt), LOG_STR("reason", reason)),
 		   "gave a job back to the queue");
 	f->dispatch->counts.returned++;
-	if (l->source->ops->give_back(l->source->self, l->id, l->attempt, reason, is_free, on_returned, l) < 0)
-		on_returned(&(struct error){ .code = EAGAIN, .text = "the database is behind" }, l);
+	metrics_add(f->metrics, METRIC_GIVEN_BACK_TOTAL, METRIC_LABELS(give_words[how]), 1);
+	if (l->source->ops->give_back(l->source->self, l->id, l->attempt, reason, how, on_returned, l) < 0)
+		source_is_behind(l);
 }
 
 static void bury(struct leased *l, const char *reason)
 {
 	if (l->source->ops->bury(l->source->self, l->id, l->attempt, reason, on_returned, l) < 0)
-		on_returned(&(struct error){ .code = EAGAIN, .text = "the database is behind" }, l);
+		source_is_behind(l);
 }
 
 static void on_recorded(enum recorded how, void *arg)
 {
 	struct leased *l = arg;
 	struct front *f = l->front;
+	struct job_name name = name_of(l);
 
 	f->dispatch->counts.recorded += how == RECORDED;
 	f->dispatch->counts.fenced += how == RECORD_FENCED;
-	views_recorded(f, l->id);
+	views_recorded(f, &name);
 	if (how == RECORDED && l->has_callback && f->callbacks)
-		callbacks_fire(f->callbacks, l->id);
+		callbacks_fire(f->callbacks, callback_name(name.space, l->id).text);
+	else if (how == RECORD_FENCED)
+		disarm(l);
 	leased_free(l);
 }
 
@@ -278,22 +401,32 @@ static void on_leased_over(struct job *job, const struct job_result *result, voi
 	struct leased *l = arg;
 	struct front *f = l->front;
 
+	enum job_trouble trouble =
+		result->verdict.status == VERDICT_INTERNAL_ERROR ? job_trouble(job) : JOB_TROUBLE_NONE;
+
 	l->job = NULL;
 	f->dispatch->n_running--;
-	front_metrics_job(f, result);
+	if (trouble == JOB_TROUBLE_NONE)
+		front_metrics_job(f, result);
 	if (l->is_lost) {
 		log_warning(LOG_FACTS(LOG_STR("job", l->id), LOG_INT("attempt", l->attempt)),
-			    "lease lost while it ran, result dropped");
+			    "the lease was lost while the job ran, dropping its result");
 		f->dispatch->counts.fenced++;
 		if (l->source != &f->embedded)
 			auth_job_ended(f->auth, l->owner, 0, 0);
+		disarm(l);
 		leased_free(l);
 	} else if (l->is_given_back) {
-		give_back(l, "the node was stopped", true);
+		dispatch_give_back(l, "the node was stopped", QUEUE_FREE);
+	} else if (trouble == JOB_TROUBLE_IMAGE) {
+		dispatch_give_back(l, result->verdict.reason, QUEUE_LACKING);
+	} else if (trouble == JOB_TROUBLE_SANDBOX) {
+		able_doubt_leased(f, l, result->verdict.reason);
 	} else if (result->verdict.status == VERDICT_INTERNAL_ERROR) {
-		give_back(l, result->verdict.reason, false);
+		dispatch_give_back(l, result->verdict.reason, QUEUE_FAILED);
 	} else {
-		record_result(f, l->source, job, result, l->attempt, result_text(result, job), NULL, on_recorded, l);
+		record_result(f, l->source, job, result, l->attempt, result_text(result, job), NULL, NULL, on_recorded,
+			      l);
 	}
 	dispatch_poke(f);
 }
@@ -317,17 +450,52 @@ struct leased *dispatch_lease(struct front *f, struct source *source, const stru
 	return l;
 }
 
-static int spec_of(struct front *f, const struct queue_job *q, struct job_spec **ret, struct error *err)
+static int spec_of(struct front *f, const struct source *source, const struct queue_job *q, struct job_spec **ret,
+		   struct error *err)
 {
+	bool is_redis = source->space == SPACE_REDIS; /* anybody who writes there may have written this */
 	const struct job_context context = {
 		.settings = &f->settings,
 		.runtimes = f->runtimes,
 		.has_policy = front_has_policy,
 		.arg = f,
 		.is_queued = true,
+		.is_stored = true,
+		.is_admin = is_redis, /* and then the list is what counts */
+		.policies = is_redis ? f->settings.redis_policies : NULL,
 	};
 
 	return job_spec_parse(q->spec, q->spec_size, &context, ret, NULL, err);
+}
+
+static void on_armed(const struct error *e, void *arg)
+{
+	(void)arg;
+	if (e)
+		log_warning(LOG_FACTS(LOG_STR("error", e->text)),
+			    "a callback of a job from Redis could not be stored, it may not be made");
+}
+
+/*
+ * A callback that a producer asked for: nobody looked at its address yet. Those of the embedded queue were armed when
+ * the job was accepted. Returns 0 or -errno with err; -EAGAIN not now.
+ */
+static int arm(struct front *f, const struct source *source, const char *id, const struct job_spec *spec,
+	       struct error *err)
+{
+	int r;
+
+	if (source->space != SPACE_REDIS || !spec->callback_url)
+		return 0;
+	r = f->callbacks ? callbacks_check_url(f->callbacks, spec->callback_url, err)
+			 : error_set(err, EAGAIN, "this node is being stopped");
+	if (r < 0)
+		return r == -EAGAIN ? r : error_wrap(err, "callback.url");
+	r = callbacks_arm(f->callbacks, callback_name(source->space, id).text, spec->callback_url,
+			  spec->callback_secret, on_armed, NULL);
+	if (r == 0 || r == -EEXIST) /* an earlier attempt did */
+		return 0;
+	return error_set(err, EAGAIN, "its callback cannot be stored at the moment");
 }
 
 void dispatch_start(struct front *f, struct source *source, const struct queue_job *q, struct offer *offer)
@@ -335,9 +503,15 @@ void dispatch_start(struct front *f, struct source *source, const struct queue_j
 	struct leased *l = dispatch_lease(f, source, q);
 	struct job_spec *spec = NULL;
 	struct error e = ERROR_INIT;
-	struct job_order order = { .id = q->id, .owner = q->owner, .attempt = q->attempt, .queued_ms = q->queued_ms,
-				   .over = on_leased_over, .arg = l };
-	int r = l ? spec_of(f, q, &spec, &e) : error_set(&e, ENOMEM, "out of memory");
+	struct job_order order = { .id = q->id,
+				   .owner = q->owner,
+				   .space = source->space,
+				   .attempt = q->attempt,
+				   .unstarted = q->unstarted,
+				   .queued_ms = q->queued_ms,
+				   .over = on_leased_over,
+				   .arg = l };
+	int r = l ? spec_of(f, source, q, &spec, &e) : error_set(&e, ENOMEM, "out of memory");
 
 	if (r < 0) {
 		log_warning(LOG_FACTS(LOG_STR("job", q->id), LOG_STR("error", e.text)), "this job can never run");
@@ -348,11 +522,27 @@ void dispatch_start(struct front *f, struct source *source, const struct queue_j
 		return;
 	}
 	order.spec = spec;
+	if (!offer && !able_takes_work(f)) { /* it was on its way when we ceased to */
+		job_spec_free(spec);
+		dispatch_give_back(l, "the node cannot run jobs at the moment", QUEUE_UNSTARTED);
+		return;
+	}
 	l->has_callback = spec->callback_url != NULL;
+	r = arm(f, source, l->id, spec, &e);
+	if (r < 0) {
+		job_spec_free(spec);
+		if (offer)
+			dispatch_refuse_offer(f, offer);
+		if (r == -EAGAIN)
+			dispatch_give_back(l, e.text, QUEUE_UNSTARTED);
+		else
+			bury(l, e.text);
+		return;
+	}
 	r = offer ? engine_adopt(f->engine, &offer->m, &offer->fds, &order, &l->job, &e)
 		  : engine_start(f->engine, &order, &l->job, &e);
 	if (r < 0) {
-		give_back(l, e.text, false);
+		dispatch_give_back(l, e.text, QUEUE_FAILED);
 		return;
 	}
 	f->dispatch->n_running++;
@@ -416,7 +606,7 @@ static struct source *next_source(struct front *f)
 {
 	struct dispatch *d = f->dispatch;
 
-	for (size_t i = 0; !f->is_paused && i < f->n_sources; i++) {
+	for (size_t i = 0; !f->is_paused && able_takes_work(f) && i < f->n_sources; i++) {
 		struct source *s = f->sources[(d->turn + i) % f->n_sources];
 
 		if (s->may_have && s->n_taking == 0) {
@@ -431,7 +621,7 @@ void dispatch_poke(struct front *f)
 {
 	struct dispatch *d = f->dispatch;
 
-	while (!f->is_draining && f->is_ready) {
+	while (!f->is_draining && f->is_ready && able_starts(f)) {
 		bool wants_direct = d->first && has_room_for_direct(f);
 		struct source *s = slots_free(f) == 0 || (wants_direct && !d->direct_had_turn) ? NULL : next_source(f);
 
@@ -455,15 +645,26 @@ static void on_source_work(struct source *s)
 	dispatch_poke(f);
 }
 
-bool dispatch_cancel(struct front *f, const char *id, const char *reason)
+static void cancel_leased(struct front *f, enum queue_space space, const char *id, const char *owner,
+			  const char *reason)
 {
 	for (struct leased *l = f->dispatch->leased; l; l = l->next) {
-		if (l->job && strcmp(l->id, id) == 0) {
-			job_cancel(l->job, reason);
-			return true;
-		}
+		if (!l->job || l->source->space != space || strcmp(l->id, id) != 0 ||
+		    (owner && strcmp(l->owner, owner) != 0))
+			continue;
+		job_cancel(l->job, reason);
+		return;
 	}
-	return false;
+}
+
+void dispatch_cancel(struct front *f, const struct job_name *name, const char *reason)
+{
+	cancel_leased(f, name->space, name->id, name->owner, reason);
+}
+
+void dispatch_cancel_redis(struct front *f, const char *id, const char *reason)
+{
+	cancel_leased(f, SPACE_REDIS, id, NULL, reason);
 }
 
 /* ---- leases ---- */
@@ -489,7 +690,8 @@ static void on_renew(uv_timer_t *t)
 	struct dispatch *d = f->dispatch;
 
 	for (struct leased *l = d->leased; l; l = l->next)
-		(void)l->source->ops->extend(l->source->self, l->id, l->attempt, on_extended, f); /* behind: the next round */
+		(void)l->source->ops->extend(l->source->self, l->id, l->attempt, on_extended,
+					     f); /* behind: the next round */
 	for (size_t i = 0; i < f->n_sources; i++) {
 		f->sources[i]->may_have |= f->sources[i]->is_behind;
 		f->sources[i]->is_behind = false;
@@ -502,7 +704,7 @@ static void on_renew(uv_timer_t *t)
 void dispatch_check_drained(struct front *f)
 {
 	struct dispatch *d = f->dispatch;
-	void (*done)(struct front *f) = d->drained;
+	void (*done)(struct front * f) = d->drained;
 
 	if (!done || d->n_direct || d->n_leased || d->n_recording || d->n_taking)
 		return;
@@ -532,8 +734,8 @@ void dispatch_drain(struct front *f, void (*done)(struct front *f))
 	struct error e = ERROR_INIT;
 
 	(void)error_set(&e, ESHUTDOWN, "this node is being stopped");
-	while (d->first)
-		direct_fail(direct_pop(d), &e);
+	dispatch_fail_waiting(f, &e);
+	able_settle(f);
 	d->drained = done;
 	(void)uv_timer_start(&d->drain, on_drain_over, f->settings.drain_ns / NS_PER_MS, 0);
 	dispatch_check_drained(f);

@@ -1,6 +1,7 @@
 /*
  * Which job runs when. Slots (settings.slots) are shared by direct runs, which wait in memory for a client that waits
- * too, and by the durable queue; the two take turns when both have work. Renews leases, records results, gives back
+ * too, and by the durable queue; the two take turns when both have work, and so do the owners of direct runs
+ * (supervisor/share.h). Renews leases, records results, gives back
  * what failed through our fault.
  *
  * Runs in: front, on the loop.
@@ -15,6 +16,7 @@ struct caller;
 struct error;
 struct front;
 struct job;
+struct job_name;
 struct job_spec;
 struct monitor_adopt;
 struct sandbox_fds;
@@ -43,10 +45,11 @@ void dispatch_abandon(struct direct *d);
 void dispatch_poke(struct front *f);
 
 /* A job that is over without a result of ours (cancelled while waiting, dead): give the quota back, tell the callback. */
-void dispatch_settle(struct front *f, const char *id);
+void dispatch_settle(struct front *f, const struct job_name *name);
 
-/* End a leased job. False: it does not run here. */
-bool dispatch_cancel(struct front *f, const char *id, const char *reason);
+/* End a leased job, if it runs here. Of Redis nodes tell each other its id alone. */
+void dispatch_cancel(struct front *f, const struct job_name *name, const char *reason);
+void dispatch_cancel_redis(struct front *f, const char *id, const char *reason);
 
 /*
  * What an earlier front left: sandboxes the monitor offered, and leases in the database. done is called when all of it

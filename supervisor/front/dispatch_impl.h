@@ -1,4 +1,4 @@
-/* Between dispatch.c and recover.c: see dispatch.h. */
+/* Between dispatch.c, recover.c and able.c: see dispatch.h. Runs in: front, on the loop. */
 #pragma once
 
 #include <stdbool.h>
@@ -6,23 +6,28 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "supervisor/auth/auth.h"
 #include "supervisor/front/dispatch.h"
-#include "supervisor/front/monitor_client.h"
+#include "supervisor/protocol/monitor_client.h"
+#include "supervisor/queue/queue.h"
+#include "supervisor/share.h"
 
+struct error;
 struct job_spec;
-struct queue_job;
 struct source;
 
 struct direct {
 	struct direct *next;
 	struct front *front;
 	char id[65], owner[65];
+	struct audit_who who;
 	struct job_spec *spec; /* until it is started */
 	char *text;            /* canonical spec, for the record */
 	uint64_t queued_ms;
 	direct_fn *fn; /* NULL: abandoned */
 	void *arg;
-	struct job *job; /* NULL: waiting */
+	struct job *job;  /* NULL: waiting, or in doubt */
+	char reason[256]; /* in doubt: why it could not be started */
 };
 
 /* A job that was leased from the queue, until its result is recorded or it was given back. */
@@ -36,6 +41,8 @@ struct leased {
 	bool is_lost;       /* the lease went to somebody else: end it, record nothing */
 	bool is_given_back; /* drain: cancelled by us, to run again */
 	bool has_callback;
+	struct leased *next_in_doubt; /* able.c */
+	char reason[256];
 };
 
 /* A living sandbox of an earlier front. */
@@ -53,6 +60,7 @@ struct dispatch {
 	size_t n_taking;    /* slots kept for answers of take, all sources together */
 	size_t turn;        /* the source that is looked at first */
 	bool direct_had_turn;
+	struct share_turns turns; /* of owners of direct runs */
 	uv_timer_t renew, drain;
 	struct offer *offers;
 	size_t n_offers, n_recovering;
@@ -69,5 +77,12 @@ void dispatch_start(struct front *f, struct source *source, const struct queue_j
 
 /* A sandbox that nobody wants. */
 void dispatch_refuse_offer(struct front *f, struct offer *offer);
+
+/* The job is not at work here (any more): it may run again, or is dead. l is gone by and by. */
+void dispatch_give_back(struct leased *l, const char *reason, enum queue_give how);
+
+/* Its client is told, and nothing is recorded. d is gone. */
+void dispatch_fail_direct(struct direct *d, const struct error *e);
+void dispatch_fail_waiting(struct front *f, const struct error *e); /* all that wait for their turn */
 
 void dispatch_check_drained(struct front *f);

@@ -22,14 +22,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "images/runtime_set.h"
+#include "images/languages/runtime_set.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/base/parse.h"
 #include "runtime/base/text.h"
+#include "runtime/base/wall_clock.h"
 #include "supervisor/auth/auth.h"
 #include "supervisor/callback/callback.h"
+#include "supervisor/front/able.h"
 #include "supervisor/front/api.h"
 #include "supervisor/front/api_job_json.h"
 #include "supervisor/front/confine.h"
@@ -37,13 +39,13 @@
 #include "supervisor/front/front_impl.h"
 #include "supervisor/front/front_metrics.h"
 #include "supervisor/front/lookup.h"
-#include "supervisor/front/monitor_client.h"
 #include "supervisor/front/views.h"
 #include "supervisor/http/http.h"
 #include "supervisor/jobs/engine.h"
-#include "supervisor/jobs/pool.h"
 #include "supervisor/jobs/result.h"
-#include "supervisor/monitor/monitor.h"
+#include "supervisor/pool/pool.h"
+#include "supervisor/protocol/front_fds.h"
+#include "supervisor/protocol/monitor_client.h"
 #include "supervisor/queue/db.h"
 #include "supervisor/queue/queue.h"
 #include "supervisor/redis/redis.h"
@@ -68,6 +70,11 @@ const struct caller *front_caller(struct http_request *rq)
 bool front_may(const struct caller *caller, const char *owner)
 {
 	return caller_is_admin(caller) || strcmp(caller->owner, owner) == 0;
+}
+
+bool front_is_our_id(const char *id)
+{
+	return id[0] == 'j' && strlen(id) == 33 && strspn(id + 1, "0123456789abcdef") == 32;
 }
 
 void front_new_id(char ret[65])
@@ -109,7 +116,8 @@ static void say_port(struct front *f, int fd)
 	char host[64], port[16], *text = NULL;
 
 	if (getsockname(fd, (struct sockaddr *)&a, &size) < 0 ||
-	    getnameinfo((struct sockaddr *)&a, size, host, sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV))
+	    getnameinfo((struct sockaddr *)&a, size, host, sizeof(host), port, sizeof(port),
+			NI_NUMERICHOST | NI_NUMERICSERV))
 		return;
 	if (asprintf(&text, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port) < 0)
 		return;
@@ -135,11 +143,12 @@ static int listen_all(struct front *f, struct error *err)
 static void open_doors(struct front *f)
 {
 	struct http_options o = {
-		.routes = api_routes,
+		.routes = f->routes,
 		.gate = gate,
 		.done = front_metrics_http,
 		.origins = f->settings.origins,
 		.trusted_proxies = f->settings.trusted_proxies,
+		.near_networks = f->settings.status_networks,
 		.arg = f,
 	};
 	struct error e = ERROR_INIT;
@@ -205,9 +214,12 @@ static void on_stopped(const struct monitor_stopped *m, void *arg)
 
 static int load_runtimes(struct front *f, struct error *err)
 {
-	const char *const dirs[] = { f->settings.runtimes_dir, NULL };
+	struct settings_runtimes where;
 	struct runtime_set *set = NULL;
-	int r = runtime_set_load(dirs, &set, err);
+	int r;
+
+	settings_runtimes(&f->settings, &where);
+	r = runtime_set_load(where.dirs, &set, err);
 
 	if (r < 0)
 		return r;
@@ -292,7 +304,7 @@ static void on_drain(void *arg)
 	if (f->is_draining)
 		return;
 	f->is_draining = true;
-	log_notice(LOG_NONE, "stopping: no new work, waiting for what runs");
+	log_notice(LOG_NONE, "stopping: taking no new work, waiting for running jobs");
 	if (f->http)
 		http_server_drain(f->http);
 	dispatch_drain(f, on_drained);
@@ -301,7 +313,7 @@ static void on_drain(void *arg)
 static void on_monitor_gone(void *arg)
 {
 	(void)arg;
-	log_error(LOG_NONE, "the monitor is gone, leaving");
+	log_error(LOG_NONE, "the monitor is gone, exiting");
 	_exit(1);
 }
 
@@ -312,7 +324,8 @@ static void on_callback_record(const struct error *e, const struct queue_record 
 {
 	char *id = arg;
 	struct front *f = &the_front;
-	bool is_over = !e && (r->job.state == QUEUE_DONE || r->job.state == QUEUE_DEAD || r->job.state == QUEUE_CANCELLED);
+	bool is_over =
+		!e && (r->job.state == QUEUE_DONE || r->job.state == QUEUE_DEAD || r->job.state == QUEUE_CANCELLED);
 	json_t *json = is_over ? api_job_json(r) : NULL;
 	char *text = json ? json_dumps(json, JOB_RESULT_DUMP) : NULL;
 
@@ -323,24 +336,49 @@ static void on_callback_record(const struct error *e, const struct queue_record 
 	free(id);
 }
 
+/* One of Redis that is not in the settings any more is not answered: it may come back. */
+static int ask_for_callback(struct front *f, const char *job_id, char *arg)
+{
+	size_t n = strlen(CALLBACK_REDIS);
+
+	if (strncmp(job_id, CALLBACK_REDIS, n) != 0)
+		return queue_get(f->queue, job_id, false, on_callback_record, arg);
+	for (size_t i = 0; i < f->n_sources; i++) {
+		const struct source *s = f->sources[i];
+
+		if (s->space == SPACE_REDIS) /* they know of each other's jobs */
+			return s->ops->get(s->self, job_id + n, false, on_callback_record, arg);
+	}
+	return -EAGAIN;
+}
+
 static void on_callback_wants(struct callbacks *c, const char *job_id, void *arg)
 {
 	struct front *f = arg;
 	char *id = strdup(job_id);
 
 	(void)c;
-	if (!id || lookup_job(f, job_id, false, on_callback_record, id) < 0)
+	if (!id || ask_for_callback(f, job_id, id) < 0)
 		free(id);
 }
 
 static int start_work(struct front *f, struct error *err)
 {
 	const struct monitor_handlers handlers = {
-		.welcome = on_welcome, .adopt = on_adopt, .adopted = on_adopted, .stopped = on_stopped, .reload = on_reload,
-		.drain = on_drain, .gone = on_monitor_gone, .arg = f,
+		.welcome = on_welcome,
+		.adopt = on_adopt,
+		.adopted = on_adopted,
+		.stopped = on_stopped,
+		.reload = on_reload,
+		.drain = on_drain,
+		.gone = on_monitor_gone,
+		.arg = f,
 	};
 	struct engine_options o = {
-		.loop = &f->loop, .settings = &f->settings, .state_fd = FRONT_FD_STATE, .observe = front_metrics_stage,
+		.loop = &f->loop,
+		.settings = &f->settings,
+		.state_fd = FRONT_FD_STATE,
+		.observe = front_metrics_stage,
 		.arg = f,
 	};
 	int r = monitor_client_new(&f->loop, FRONT_FD_MONITOR, &handlers, &f->monitor, err);
@@ -350,6 +388,8 @@ static int start_work(struct front *f, struct error *err)
 	o.runtimes = f->runtimes;
 	o.monitor = f->monitor;
 	o.pool = f->pool;
+	if (r == 0)
+		r = able_new(f, err);
 	if (r == 0)
 		r = engine_new(&o, &f->engine, err);
 	return r;
@@ -364,6 +404,14 @@ static size_t free_slots(void *arg)
 		return 0;
 	dispatch_counts(f, &d);
 	return d.running < f->settings.slots ? (size_t)f->settings.slots - d.running : 0;
+}
+
+/* "serving" or why not, for its heartbeat; what is not serving fetches nothing. */
+static const char *node_word(void *arg)
+{
+	const struct front *f = arg;
+
+	return f->able ? able_word(f) : "serving";
 }
 
 static void on_redis_drain(bool on, void *arg)
@@ -381,7 +429,15 @@ static void on_redis_drain(bool on, void *arg)
 /* Somebody cancelled it on another node. */
 static void cancel_here(const char *id, const char *reason, void *arg)
 {
-	(void)dispatch_cancel(arg, id, reason);
+	dispatch_cancel_redis(arg, id, reason);
+}
+
+static void on_revoked(const char *key_id, void *arg)
+{
+	struct front *f = arg;
+
+	if (f->views)
+		views_revoke(f, key_id);
 }
 
 static int start_redis(struct front *f, struct error *err)
@@ -392,6 +448,7 @@ static int start_redis(struct front *f, struct error *err)
 		.runtimes = f->runtimes,
 		.has_policy = front_has_policy,
 		.free_slots = free_slots,
+		.word = node_word,
 		.cancel = cancel_here,
 		.arg = f,
 	};
@@ -416,8 +473,11 @@ static int start_store(struct front *f, struct error *err)
 	struct queue_options o = {
 		.max_waiting = f->settings.queue_max,
 		.attempts = f->settings.attempts,
+		.lack_ns = f->settings.image_wait_ns,
 		.lease_ns = f->settings.lease_ns,
 		.retention_ns = f->settings.retention_ns,
+		.max_kept_bytes = f->settings.results_max,
+		.cancelled = job_result_cancelled,
 	};
 	const char *hash = getenv("CUBIT_ADMIN_HASH");
 	int r = db_open(&f->loop, FRONT_FD_STATE, &f->db, err);
@@ -432,9 +492,14 @@ static int start_store(struct front *f, struct error *err)
 	if (r == 0)
 		r = auth_open(f->db, &f->settings, hash ? hash : "", on_auth_ready, f, &f->auth, err);
 	if (r == 0)
+		auth_on_revoked(f->auth, on_revoked, f);
+	if (r == 0)
 		r = callbacks_open(&f->loop, f->db, &f->settings, on_callback_wants, f, &f->callbacks, err);
 	return r;
 }
+
+/* While what fails with EINVAL is a setting that the table alone could not check. */
+static bool is_about_settings = true;
 
 static int start(struct front *f, struct error *err)
 {
@@ -443,25 +508,34 @@ static int start(struct front *f, struct error *err)
 
 	if (r < 0)
 		return r;
+	is_about_settings = false;
 	(void)log_parse_level(f->settings.log_level, &level); /* checked by the settings */
 	log_init(STDERR_FILENO, level, strcmp(f->settings.log_format, "json") == 0 ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
 	(void)signal(SIGPIPE, SIG_IGN);
 	f->started_ms = time_now_ms();
 	auth_of = find_auth;
 	waiting_for = WAIT_MONITOR | WAIT_AUTH;
-	if (uv_loop_init(&f->loop) < 0)
-		return error_set(err, ENOMEM, "cannot make an event loop");
 	if (fchdir(FRONT_FD_STATE) < 0) /* the database is opened from here, whatever lies above */
 		return error_errno(err, errno, "enter CUBIT_STATE/front");
 	r = confine_front(&f->settings, FRONT_FD_STATE, err);
+	/*
+	 * Not before: libuv 1.45 and later set up an io_uring here when they may, and abort when the filter, which forbids
+	 * io_uring altogether, then refuses to enter it. Confined they find none, and use epoll alone.
+	 */
+	if (r == 0 && uv_loop_init(&f->loop) < 0)
+		r = error_set(err, ENOMEM, "cannot make an event loop");
 	if (r == 0)
 		r = load_runtimes(f, err);
 	if (r == 0)
 		r = front_metrics_new(f, err);
 	if (r == 0)
 		r = start_store(f, err);
-	if (r == 0)
+	if (r == 0) {
+		is_about_settings = true;
 		r = start_redis(f, err);
+	}
+	if (r == 0)
+		is_about_settings = false;
 	if (r == 0)
 		r = dispatch_new(f, err);
 	if (r == 0)
@@ -471,13 +545,20 @@ static int start(struct front *f, struct error *err)
 	return r;
 }
 
-int front_main(void)
+int front_check(const struct settings *settings, struct error *err)
+{
+	return redis_check(settings, err);
+}
+
+int front_main(const struct http_route *routes, const char *openapi)
 {
 	struct error e = ERROR_INIT;
 
+	the_front.routes = routes;
+	the_front.openapi = openapi;
 	if (start(&the_front, &e) < 0) {
 		log_error(LOG_NONE, "front: %s", e.text);
-		return 1;
+		return is_about_settings && e.code == EINVAL ? FRONT_EXIT_SETTINGS : 1;
 	}
 	uv_run(&the_front.loop, UV_RUN_DEFAULT);
 	return 1; /* never without work: the monitor's socket alone keeps the loop alive */

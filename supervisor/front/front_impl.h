@@ -1,5 +1,7 @@
 /*
  * What the parts of the front share: one struct, made by front.c, borrowed by everybody else for the life of the process.
+ *
+ * Runs in: front, on the loop.
  */
 #pragma once
 
@@ -11,6 +13,7 @@
 #include "supervisor/queue/source.h"
 #include "supervisor/settings.h"
 
+struct able;
 struct auth;
 struct callbacks;
 struct caller;
@@ -18,6 +21,7 @@ struct db;
 struct dispatch;
 struct engine;
 struct http_request;
+struct http_route;
 struct http_server;
 struct metrics;
 struct monitor_client;
@@ -38,19 +42,22 @@ struct front {
 	struct auth *auth;
 	struct queue *queue; /* the embedded one, which is the first source as well */
 	struct source embedded;
-	struct redis *redis;     /* NULL: no REDIS_URL */
+	struct redis *redis; /* NULL: no REDIS_URL */
 	struct source *sources[FRONT_SOURCES_MAX];
 	size_t n_sources;
 	struct callbacks *callbacks;
 	struct pool *pool;
 	struct engine *engine;
 	struct dispatch *dispatch;
+	struct able *able;
 	struct views *views;
 	struct http_server *http;
+	const struct http_route *routes; /* given to front_main(), and so is openapi */
+	const char *openapi;
 	struct metrics *metrics;
 	char boot_id[40];
 	unsigned front_number;
-	bool is_hybrid; /* cgroups of this host */
+	bool is_hybrid;   /* cgroups of this host */
 	bool is_ready;    /* serving */
 	bool is_draining; /* SIGTERM: nothing new */
 	bool is_paused;   /* an operator drains this node: nothing from the sources, its clients are served */
@@ -70,3 +77,6 @@ bool front_has_policy(const char *name, void *arg);
 
 /* 128 random bits as an id: "j" and 32 hex digits. */
 void front_new_id(char ret[65]);
+
+/* Does it look like one of those? Nobody else may give such a name, so that none is taken before it is made. */
+bool front_is_our_id(const char *id);

@@ -5,14 +5,16 @@
 #include <string.h>
 
 #include "supervisor/auth/auth.h"
+#include "supervisor/callback/callback.h"
+#include "supervisor/front/able.h"
 #include "supervisor/front/dispatch.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/front/views.h"
 #include "supervisor/http/http.h"
 #include "supervisor/jobs/engine.h"
-#include "supervisor/jobs/pool.h"
 #include "supervisor/jobs/result.h"
 #include "supervisor/metrics/metrics.h"
+#include "supervisor/pool/pool.h"
 #include "supervisor/queue/db.h"
 #include "supervisor/queue/queue.h"
 #include "supervisor/redis/redis.h"
@@ -56,12 +58,27 @@ static void scrape_redis(struct metrics *m, const struct front *f)
 	metrics_set(m, METRIC_REDIS_UP, METRIC_PLAIN, r.is_up);
 	metrics_set(m, METRIC_REDIS_WAITING, METRIC_PLAIN, (double)r.waiting);
 	metrics_set(m, METRIC_REDIS_CONNECTS_TOTAL, METRIC_PLAIN, (double)r.connects);
+	metrics_set(m, METRIC_REDIS_ERRORS_TOTAL, METRIC_PLAIN, (double)r.errors);
 	metrics_set(m, METRIC_REDIS_JOBS_TOTAL, METRIC_LABELS("taken"), (double)r.taken);
 	metrics_set(m, METRIC_REDIS_JOBS_TOTAL, METRIC_LABELS("claimed"), (double)r.claimed);
 	metrics_set(m, METRIC_REDIS_JOBS_TOTAL, METRIC_LABELS("finished"), (double)r.finished);
 	metrics_set(m, METRIC_REDIS_JOBS_TOTAL, METRIC_LABELS("fenced"), (double)r.fenced);
 	metrics_set(m, METRIC_REDIS_JOBS_TOTAL, METRIC_LABELS("dead"), (double)r.dead);
 	metrics_set(m, METRIC_REDIS_JOBS_TOTAL, METRIC_LABELS("duplicate"), (double)r.duplicates);
+}
+
+static void scrape_callbacks(struct metrics *m, const struct front *f)
+{
+	struct callbacks_counts c;
+
+	if (!f->callbacks)
+		return;
+	callbacks_counts(f->callbacks, &c);
+	metrics_set(m, METRIC_CALLBACKS, METRIC_LABELS("armed"), (double)c.armed);
+	metrics_set(m, METRIC_CALLBACKS, METRIC_LABELS("waiting"), (double)c.waiting);
+	metrics_set(m, METRIC_CALLBACKS_TOTAL, METRIC_LABELS("delivered"), (double)c.delivered);
+	metrics_set(m, METRIC_CALLBACKS_TOTAL, METRIC_LABELS("failed"), (double)c.failed);
+	metrics_set(m, METRIC_CALLBACKS_TOTAL, METRIC_LABELS("given_up"), (double)c.given_up);
 }
 
 static void scrape_auth(struct metrics *m, const struct front *f)
@@ -89,6 +106,21 @@ static void scrape_work(struct metrics *m, const struct front *f)
 	metrics_set(m, METRIC_SANDBOX_CREATES_TOTAL, METRIC_PLAIN, (double)p.made);
 }
 
+static void count_reason(const char *text, void *n)
+{
+	(void)text;
+	++*(unsigned *)n;
+}
+
+static void scrape_health(struct metrics *m, struct front *f)
+{
+	unsigned n = 0;
+
+	able_reasons(f, count_reason, &n);
+	metrics_set(m, METRIC_READY, METRIC_PLAIN, n == 0);
+	metrics_set(m, METRIC_FRONT_RESTARTS_TOTAL, METRIC_PLAIN, f->front_number > 0 ? f->front_number - 1 : 0);
+}
+
 static void scrape_http(struct metrics *m, const struct front *f)
 {
 	struct http_counts h;
@@ -108,8 +140,10 @@ static void scrape(struct metrics *m, void *arg)
 	scrape_database(m, arg);
 	scrape_auth(m, arg);
 	scrape_redis(m, arg);
+	scrape_callbacks(m, arg);
 	scrape_work(m, arg);
 	scrape_http(m, arg);
+	scrape_health(m, arg);
 }
 
 int front_metrics_new(struct front *f, struct error *err)
@@ -132,7 +166,8 @@ void front_metrics_job(struct front *f, const struct job_result *result)
 	metrics_add(f->metrics, METRIC_JOBS_TOTAL,
 		    METRIC_LABELS(verdict_name(result->verdict.status), result->runtime ? result->runtime : ""), 1);
 	if (result->verdict.status == VERDICT_POLICY_VIOLATION)
-		metrics_add(f->metrics, METRIC_POLICY_DENIALS_TOTAL, METRIC_LABELS(result->policy ? result->policy : ""), 1);
+		metrics_add(f->metrics, METRIC_POLICY_DENIALS_TOTAL,
+			    METRIC_LABELS(result->policy ? result->policy : ""), 1);
 }
 
 void front_metrics_stage(const char *stage, uint64_t ns, void *front)
@@ -149,7 +184,7 @@ void front_metrics_http(struct http_request *rq, const struct http_route *route,
 	char number[16];
 
 	if (f->auth)
-		auth_request_done(f->auth, rq);
+		auth_request_done(f->auth, rq, route, status);
 	(void)snprintf(number, sizeof(number), "%d", status);
 	metrics_add(f->metrics, METRIC_HTTP_REQUESTS_TOTAL, METRIC_LABELS(path, http_method(rq), number), 1);
 	metrics_observe(f->metrics, METRIC_HTTP_SECONDS, METRIC_LABELS(path), ns);

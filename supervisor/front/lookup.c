@@ -2,18 +2,27 @@
 #include "supervisor/front/lookup.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "runtime/base/error.h"
+#include "runtime/base/parse.h"
 #include "runtime/base/text.h"
+#include "supervisor/auth/auth.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/queue/source.h"
 
 struct lookup {
 	struct front *front;
 	char id[QUEUE_ID_BYTES], owner[QUEUE_OWNER_BYTES];
-	bool has_owner, with_journal, has_failed;
-	size_t next; /* the source to ask after this one */
+	bool is_anybodys; /* an administrator asks */
+	bool is_no_id;    /* no producer can have called a job so: Redis need not be asked */
+	bool has_space;
+	enum queue_space space; /* only there */
+	bool with_journal;
+	const struct source *away; /* the first one that could not say; NULL: all have */
+	size_t next;               /* the source to ask after this one */
 	queue_get_fn *on_get;
 	queue_cancel_fn *on_cancel;
 	void *arg;
@@ -27,12 +36,15 @@ static bool ask_next(struct lookup *l)
 {
 	while (l->next < l->front->n_sources) {
 		struct source *s = l->front->sources[l->next++];
-		int r = l->on_get ? s->ops->get(s->self, l->id, l->with_journal, on_get, l)
-				  : s->ops->cancel(s->self, l->id, l->has_owner ? l->owner : NULL, on_cancel, l);
+		int r;
 
+		if ((l->has_space && s->space != l->space) || (l->is_no_id && s->space == SPACE_REDIS))
+			continue;
+		r = l->on_get ? s->ops->get(s->self, l->id, l->with_journal, on_get, l)
+			      : s->ops->cancel(s->self, l->id, l->owner, on_cancel, l);
 		if (r == 0)
 			return true;
-		l->has_failed = true;
+		l->away = l->away ? l->away : s;
 	}
 	return false;
 }
@@ -40,9 +52,10 @@ static bool ask_next(struct lookup *l)
 /* A source does not have it, or cannot say. True: another one is asked. */
 static bool goes_on(struct lookup *l, const struct error *e)
 {
-	if (!e || (e->code != ENOENT && l->next >= l->front->n_sources))
+	if (!e)
 		return false;
-	l->has_failed |= e->code != ENOENT;
+	if (e->code != ENOENT && !l->away)
+		l->away = l->front->sources[l->next - 1];
 	return ask_next(l);
 }
 
@@ -50,22 +63,41 @@ static struct error nowhere(const struct lookup *l)
 {
 	struct error e = ERROR_INIT;
 
-	if (l->has_failed)
-		(void)error_set(&e, EAGAIN, "not all places where it could be answer at the moment");
+	if (l->away)
+		(void)error_set(&e, EAGAIN,
+				"job '%s' is not known here, but %s cannot be asked at the moment and may know it",
+				l->id, l->away->ops->name);
 	else
 		(void)error_set(&e, ENOENT, "there is no job '%s'", l->id);
 	return e;
 }
 
+/* Found: nothing of it is kept here. */
+static void answer(struct lookup *l, const struct queue_record *r, enum queue_space space)
+{
+	struct queue_record record = *r;
+
+	record.space = space;
+	l->on_get(NULL, &record, l->arg);
+	free(l);
+}
+
 static void on_get(const struct error *e, const struct queue_record *r, void *arg)
 {
+	static const struct error foreign = { .code = ENOENT };
 	struct lookup *l = arg;
 	struct error none;
 
+	if (!e && !l->is_anybodys && strcmp(r->job.owner, l->owner) != 0)
+		e = &foreign;
 	if (goes_on(l, e))
 		return;
+	if (!e) {
+		answer(l, r, l->front->sources[l->next - 1]->space);
+		return;
+	}
 	none = nowhere(l);
-	l->on_get(e ? &none : NULL, r, l->arg);
+	l->on_get(&none, NULL, l->arg);
 	free(l);
 }
 
@@ -89,25 +121,82 @@ static int start(struct lookup *l)
 	return -EAGAIN;
 }
 
-int lookup_job(struct front *f, const char *id, bool with_journal, queue_get_fn *fn, void *arg)
+/* ---- what a client means ---- */
+
+void lookup_key(const char *name, char *ret)
+{
+	(void)snprintf(ret, QUEUE_KEY_BYTES, "cell:%s", name); /* an id is short enough */
+}
+
+static void on_named(const struct error *e, const struct queue_record *r, void *arg)
+{
+	struct lookup *l = arg;
+	struct error none;
+
+	if (!e) {
+		answer(l, r, SPACE_HERE);
+		return;
+	}
+	if (e->code != ENOENT)
+		l->away = &l->front->embedded; /* where such names are kept */
+	if (ask_next(l))
+		return;
+	none = nowhere(l);
+	l->on_get(&none, NULL, l->arg);
+	free(l);
+}
+
+int lookup_job(struct front *f, const struct caller *caller, const char *id, queue_get_fn *fn, void *arg)
+{
+	struct lookup *l = calloc(1, sizeof(*l));
+	char key[QUEUE_KEY_BYTES];
+
+	if (!l)
+		return -EAGAIN;
+	*l = (struct lookup){ .front = f, .is_anybodys = caller_is_admin(caller), .on_get = fn, .arg = arg };
+	(void)text_copy(l->id, sizeof(l->id), id); /* too long: "", which no job is called */
+	(void)text_copy(l->owner, sizeof(l->owner), caller->owner);
+	l->is_no_id = parse_id(l->id, NULL) < 0;
+	if (front_is_our_id(l->id) || l->is_no_id) /* nobody can have given it */
+		return start(l);
+	lookup_key(l->id, key);
+	if (queue_get_key(f->queue, l->owner, key, on_named, l) == 0)
+		return 0;
+	free(l);
+	return -EAGAIN;
+}
+
+/* ---- one job ---- */
+
+static struct lookup *lookup_new(struct front *f, const struct job_name *name, void *arg)
 {
 	struct lookup *l = calloc(1, sizeof(*l));
 
 	if (!l)
+		return NULL;
+	*l = (struct lookup){ .front = f, .has_space = true, .space = name->space, .arg = arg };
+	memcpy(l->id, name->id, sizeof(l->id));
+	memcpy(l->owner, name->owner, sizeof(l->owner));
+	return l;
+}
+
+int lookup_again(struct front *f, const struct job_name *name, bool with_journal, queue_get_fn *fn, void *arg)
+{
+	struct lookup *l = lookup_new(f, name, arg);
+
+	if (!l)
 		return -EAGAIN;
-	*l = (struct lookup){ .front = f, .with_journal = with_journal, .on_get = fn, .arg = arg };
-	text_copy(l->id, sizeof(l->id), id);
+	l->with_journal = with_journal;
+	l->on_get = fn;
 	return start(l);
 }
 
-int lookup_cancel(struct front *f, const char *id, const char *owner, queue_cancel_fn *fn, void *arg)
+int lookup_cancel(struct front *f, const struct job_name *name, queue_cancel_fn *fn, void *arg)
 {
-	struct lookup *l = calloc(1, sizeof(*l));
+	struct lookup *l = lookup_new(f, name, arg);
 
 	if (!l)
 		return -EAGAIN;
-	*l = (struct lookup){ .front = f, .has_owner = owner != NULL, .on_cancel = fn, .arg = arg };
-	text_copy(l->id, sizeof(l->id), id);
-	text_copy(l->owner, sizeof(l->owner), owner ? owner : "");
+	l->on_cancel = fn;
 	return start(l);
 }

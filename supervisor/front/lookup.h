@@ -10,7 +10,18 @@
 
 #include "supervisor/queue/queue.h"
 
+struct caller;
 struct front;
 
-int lookup_job(struct front *f, const char *id, bool with_journal, queue_get_fn *fn, void *arg);
-int lookup_cancel(struct front *f, const char *id, const char *owner, queue_cancel_fn *fn, void *arg);
+/*
+ * What a client means by an id: among what the caller may see, first by a name that they gave it themselves (POST /run),
+ * then in every source. What is another's is passed over as if it were not there.
+ */
+int lookup_job(struct front *f, const struct caller *caller, const char *id, queue_get_fn *fn, void *arg);
+
+/* That one job, as long as it is its owner's. */
+int lookup_again(struct front *f, const struct job_name *name, bool with_journal, queue_get_fn *fn, void *arg);
+int lookup_cancel(struct front *f, const struct job_name *name, queue_cancel_fn *fn, void *arg);
+
+/* "cell:NAME": the key of a job that its owner named. room: QUEUE_KEY_BYTES */
+void lookup_key(const char *name, char *ret);

@@ -2,6 +2,7 @@
 #include "supervisor/front/record.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uv.h>
@@ -14,8 +15,8 @@
 #include "supervisor/auth/auth.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/jobs/engine.h"
-#include "supervisor/jobs/journal.h"
 #include "supervisor/jobs/result.h"
+#include "supervisor/journal/journal.h"
 #include "supervisor/queue/queue.h"
 
 enum { RETRY_MS = 2000, JOURNAL_BLOB_MAX = 512 << 20 };
@@ -68,7 +69,8 @@ static void on_finished(const struct error *e, void *arg)
 			    "a later attempt owns this job, dropping the result of this one");
 		over(r, RECORD_FENCED);
 	} else if (r->result.is_direct) { /* its client has the answer */
-		log_warning(LOG_FACTS(LOG_STR("job", r->id), LOG_STR("error", e->text)), "a run is not kept, ignoring");
+		log_warning(LOG_FACTS(LOG_STR("job", r->id), LOG_STR("error", e->text)),
+			    "cannot record a direct run, ignoring");
 		over(r, RECORD_FAILED);
 	} else {
 		log_error(LOG_FACTS(LOG_STR("job", r->id), LOG_STR("error", e->text)),
@@ -111,14 +113,26 @@ static void fill(struct record *r, struct job *job, const struct job_result *res
 	};
 }
 
+/* What came of it, and under which policy. */
+static void audit(const struct record *r, const struct job_result *result, const struct audit_who *who)
+{
+	struct audit_who owner = { .owner = "" };
+	char outcome[128];
+
+	(void)text_copy(owner.owner, sizeof(owner.owner), r->owner);
+	(void)snprintf(outcome, sizeof(outcome), "%s, policy %s", verdict_name(result->verdict.status),
+		       result->policy ? result->policy : "");
+	auth_audit_write(r->front->auth, who ? who : &owner, who ? "run" : "job.end", r->id, outcome);
+}
+
 /* Out of memory: the lease will run out, and another attempt gives the result. Said on the next turn of the loop. */
 static void on_nothing(uv_timer_t *t)
 {
 	over(t->data, RECORD_FAILED);
 }
 
-void record_result(struct front *f, struct source *source, struct job *job, const struct job_result *result, unsigned number, char *json,
-		   const char *spec, record_fn *fn, void *arg)
+void record_result(struct front *f, struct source *source, struct job *job, const struct job_result *result,
+		   unsigned number, char *json, const char *spec, const struct audit_who *who, record_fn *fn, void *arg)
 {
 	struct record *r = calloc(1, sizeof(*r));
 
@@ -139,5 +153,6 @@ void record_result(struct front *f, struct source *source, struct job *job, cons
 		return;
 	}
 	fill(r, job, result, number);
+	audit(r, result, who);
 	attempt(r);
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 struct front;
+struct audit_who;
 struct job;
 struct job_result;
 struct source;
@@ -19,8 +20,10 @@ typedef void record_fn(enum recorded how, void *arg);
 /*
  * source   where the job came from; NULL for a direct run
  * attempt  of the lease; 0 for a direct run, whose request is then `spec` (canonical text, borrowed)
+ * who      asked for it, for the audit log; NULL: its owner, once (who submitted it has a line of its own)
  * json     the result; owned from here on; NULL is out of memory
  * fn       called once, on the loop, never from inside this call. The owner's quota was given back by then.
  */
-void record_result(struct front *f, struct source *source, struct job *job, const struct job_result *result, unsigned attempt, char *json,
-		   const char *spec, record_fn *fn, void *arg);
+void record_result(struct front *f, struct source *source, struct job *job, const struct job_result *result,
+		   unsigned attempt, char *json, const char *spec, const struct audit_who *who, record_fn *fn,
+		   void *arg);

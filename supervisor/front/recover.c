@@ -42,16 +42,17 @@ void dispatch_offer(struct front *f, const struct monitor_adopt *m, struct sandb
 	d->offers[d->n_offers++] = offer;
 }
 
-static struct offer *offer_of(struct dispatch *d, const struct queue_job *q)
+static struct offer *offer_of(struct dispatch *d, enum queue_space space, const struct queue_job *q)
 {
 	for (size_t i = 0; i < d->n_offers; i++) {
 		struct offer *o = &d->offers[i];
+		enum queue_space at;
 		unsigned attempt;
 		bool is_direct;
 		char id[65];
 
-		if (o->fds.sock >= 0 && engine_tag_read(o->m.tag, o->m.tag_size, id, &attempt, &is_direct) && !is_direct &&
-		    attempt == q->attempt && strcmp(id, q->id) == 0)
+		if (o->fds.sock >= 0 && engine_tag_read(o->m.tag, o->m.tag_size, &at, id, &attempt, &is_direct) &&
+		    !is_direct && at == space && attempt == q->attempt && strcmp(id, q->id) == 0)
 			return o;
 	}
 	return NULL;
@@ -94,7 +95,8 @@ static void on_given_back(const struct error *e, void *arg)
 {
 	(void)arg;
 	if (e && e->code != ESTALE)
-		log_warning(LOG_FACTS(LOG_STR("error", e->text)), "cannot give back what was running, its lease will run out");
+		log_warning(LOG_FACTS(LOG_STR("error", e->text)),
+			    "cannot give back a job that was running, its lease will run out");
 }
 
 /* All sources have been asked: what is left is nobody's, a direct run or a job that has its result. */
@@ -129,9 +131,9 @@ static void on_leases(const struct error *e, const struct queue_job *jobs, size_
 	free(r);
 	if (e)
 		log_warning(LOG_FACTS(LOG_STR("source", s->ops->name), LOG_STR("error", e->text)),
-			    "cannot read what was running, its leases will run out");
+			    "cannot read which jobs were running, their leases will run out");
 	for (size_t i = 0; i < n; i++) {
-		struct offer *offer = offer_of(d, &jobs[i]);
+		struct offer *offer = offer_of(d, s->space, &jobs[i]);
 
 		if (s == &f->embedded)
 			auth_job_resumed(f->auth, jobs[i].owner);
@@ -139,7 +141,8 @@ static void on_leases(const struct error *e, const struct queue_job *jobs, size_
 			taken++;
 		else
 			(void)s->ops->give_back(s->self, jobs[i].id, jobs[i].attempt,
-						"the supervisor was restarted while it ran", false, on_given_back, NULL);
+						"the supervisor was restarted while it ran", QUEUE_FAILED,
+						on_given_back, NULL);
 	}
 	if (n)
 		log_notice(LOG_FACTS(LOG_STR("source", s->ops->name), LOG_INT("leases", n),
@@ -185,7 +188,8 @@ int dispatch_recover(struct front *f, void (*done)(struct front *f), struct erro
 	d->n_recovering = 1; /* until all have been asked */
 	if (queue_list(f->queue, &waiting, on_waiting, f) < 0 || !ask(f, &f->embedded))
 		return error_set(err, EAGAIN, "the database is behind");
-	for (size_t i = 1; i < f->n_sources; i++) /* Redis may be away: its leases run out, or its source keeps them itself */
+	for (size_t i = 1; i < f->n_sources;
+	     i++) /* Redis may be away: its leases run out, or its source keeps them itself */
 		d->n_recovering += ask(f, f->sources[i]);
 	return 0;
 }

@@ -2,19 +2,23 @@
 #include "supervisor/front/submit.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/text.h"
+#include "runtime/base/wall_clock.h"
 #include "supervisor/auth/auth.h"
 #include "supervisor/callback/callback.h"
+#include "supervisor/front/able.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/http/http.h"
-#include "supervisor/jobs/result.h"
-#include "supervisor/jobs/spec.h"
+#include "supervisor/metrics/metrics.h"
 #include "supervisor/queue/queue.h"
 #include "supervisor/redis/redis.h"
+#include "supervisor/spec/spec.h"
 
 /* ---- why not ---- */
 
@@ -39,6 +43,9 @@ static const struct reason work_reasons[] = {
 	{ ESHUTDOWN, 503, "stopping",        1, NULL, NULL },
 	{ EDQUOT,    429, "quota_exceeded",  1, NULL, NULL },
 	{ EBUSY,     429, "busy",            1, NULL, NULL },
+	{ EHOSTDOWN, 503, "unable",          5, NULL, NULL },
+	{ ENOMEDIUM, 503, "image_missing",  30, NULL, NULL },
+	{ ENOSPC,    507, "storage_full",   30, NULL, NULL },
 	{ 0,         503, "overloaded",      1, NULL, NULL },
 };
 static const struct reason callback_reasons[] = {
@@ -46,7 +53,7 @@ static const struct reason callback_reasons[] = {
 	{ 0,         400, "invalid_request", 0, "callback.url", NULL },
 };
 static const struct reason queue_reasons[] = {
-	{ EAGAIN,    503, "overloaded",      1, NULL, "the database is behind, try again in a second" },
+	{ EAGAIN,    503, "overloaded",      1, NULL, NULL },
 	{ ENOMEM,    503, "overloaded",      1, NULL, "out of memory" },
 	{ ENOBUFS,   429, "queue_full",      1, NULL, NULL },
 	{ ENOSPC,    507, "storage_full",   30, NULL, "this node has no disk space left" },
@@ -95,23 +102,91 @@ void refusal_answer(struct http_request *rq, const struct refusal *why)
 
 /* ---- what is asked for ---- */
 
-int submit_parse(struct front *f, const char *text, size_t size, bool is_queued, struct job_spec **ret,
-		 struct refusal *why)
+/* A copy of the settings with the ceilings of a key in them: what nobody asked for is lowered to these as well. */
+static void lower(struct settings *s, const struct auth_allow *a)
 {
+	const struct {
+		uint64_t *ceiling, most;
+	} rows[] = {
+		{ &s->max_wall_ns, a->wall_ms * NS_PER_MS },
+		{ &s->max_memory, a->memory },
+		{ &s->max_processes, a->processes },
+		{ &s->max_output, a->output },
+		{ &s->max_disk, a->disk },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].most && rows[i].most < *rows[i].ceiling)
+			*rows[i].ceiling = rows[i].most;
+}
+
+/* "... is above the ceiling of 64 (CUBIT_MAX_...)": of somebody's key it is not the setting that says so. */
+static void name_key(char *text, size_t room)
+{
+	char *setting = strstr(text, " (CUBIT_MAX_");
+
+	if (setting)
+		(void)snprintf(setting, room - (size_t)(setting - text), " of this key"); /* it fits: it is shorter */
+}
+
+/* Also settles what its compiler may: no more than the key. */
+static int may_run(const struct auth_allow *a, struct job_spec *spec, struct refusal *why)
+{
+	const struct {
+		const char *field, *list, *name;
+	} rows[] = { { "runtime", a->runtimes, spec->runtime }, { "policy", a->policies, spec->policy } };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (!*rows[i].list || text_has_word(rows[i].list, rows[i].name))
+			continue;
+		*why = (struct refusal){ .status = 403, .code = "forbidden" };
+		(void)text_copy(why->field, sizeof(why->field), rows[i].field);
+		(void)snprintf(why->text, sizeof(why->text), "%s: this key may not use '%.64s'; it may: %.120s",
+			       rows[i].field, rows[i].name, rows[i].list);
+		return -1;
+	}
+	spec->is_one_policy = *a->policies && !text_has_word(a->policies, JOB_COMPILE_POLICY);
+	return 0;
+}
+
+int submit_parse(struct front *f, const struct caller *caller, const char *text, size_t size, bool is_queued,
+		 struct job_spec **ret, struct refusal *why)
+{
+	const struct auth_allow *allow = auth_allowed(f->auth, caller);
+	struct settings lowered = f->settings; /* its texts are borrowed */
 	const struct job_context context = {
-		.settings = &f->settings,
+		.settings = &lowered,
 		.runtimes = f->runtimes,
 		.has_policy = front_has_policy,
 		.arg = f,
 		.is_queued = is_queued,
+		.is_watched = is_queued, /* who has to wait for the end anyway is not made to pay */
+		.is_admin = caller_is_admin(caller),
 	};
 	struct error e = ERROR_INIT;
 	char field[160] = "";
-	int r = job_spec_parse(text, size, &context, ret, field, &e);
+	int r;
 
+	if (allow)
+		lower(&lowered, allow);
+	r = job_spec_parse(text, size, &context, ret, field, &e);
+	if (r == 0 && allow && may_run(allow, *ret, why) < 0) {
+		job_spec_free(*ret);
+		*ret = NULL;
+		return -1;
+	}
 	if (r == 0)
 		return 0;
+	if (allow && r == -ERANGE)
+		name_key(e.text, sizeof(e.text));
 	say(why, find_reason(parse_reasons, -r), 0, *field || r != -ENOENT ? field : "runtime", &e);
+	if (f->auth && strcmp(field, "policy") == 0) { /* one that is not there, or not theirs to name */
+		struct audit_who who;
+
+		auth_audit_caller(caller, &who);
+		auth_audit_write(f->auth, &who, "policy.refused", "", e.text);
+		metrics_add(f->metrics, METRIC_POLICY_REFUSALS_TOTAL, METRIC_PLAIN, 1);
+	}
 	return -1;
 }
 
@@ -123,6 +198,8 @@ struct submission {
 	char *text;
 	char *callback_url, *callback_secret;
 	bool is_shared; /* counted by the node that will run it */
+	struct audit_who who;
+	char policy[65];
 	submit_fn *fn;
 	void *arg;
 };
@@ -145,10 +222,7 @@ static struct submission *submission_new(struct front *f, const char *owner, con
 	s->front = f;
 	s->text = job_spec_text(spec, &s->job.spec_size);
 	s->job.spec = s->text;
-	if (names->id)
-		(void)text_copy(s->job.id, sizeof(s->job.id), names->id);
-	else
-		front_new_id(s->job.id);
+	front_new_id(s->job.id);
 	(void)text_copy(s->job.key, sizeof(s->job.key), names->key ? names->key : "");
 	(void)text_copy(s->job.owner, sizeof(s->job.owner), owner);
 	job_spec_fingerprint(spec, s->job.fingerprint);
@@ -176,12 +250,24 @@ static void undo(struct submission *s)
 		callbacks_disarm(s->front->callbacks, s->job.id);
 }
 
+/* outcome: a word, with the policy that the job is to run under. */
+static void audit(const struct submission *s, const char *id, const char *outcome)
+{
+	char text[128];
+
+	if (!s->front->auth)
+		return;
+	(void)snprintf(text, sizeof(text), "%s, policy %s", outcome, s->policy);
+	auth_audit_write(s->front->auth, &s->who, "job.submit", id, text);
+}
+
 static void refuse(struct submission *s, const struct error *e)
 {
 	struct refusal why;
 
 	undo(s);
 	refusal_of_queue(&why, e, *s->job.key);
+	audit(s, "", why.code);
 	s->fn(&why, "", false, s->arg);
 	submission_free(s);
 }
@@ -196,6 +282,7 @@ static void on_submitted(const struct error *e, enum queue_submitted how, const 
 	}
 	if (how == QUEUE_DUPLICATE || s->is_shared)
 		undo(s);
+	audit(s, id, how == QUEUE_DUPLICATE ? "repeated" : "accepted");
 	s->fn(NULL, id, how == QUEUE_DUPLICATE, s->arg);
 	submission_free(s);
 }
@@ -209,13 +296,28 @@ static int into_queue(struct submission *s)
 			    : queue_submit(f->queue, &s->job, on_submitted, s);
 }
 
+/* What could not even be asked for, and of whom. */
+static void not_now(const struct submission *s, int r, struct error *ret)
+{
+	if (r == -EAGAIN)
+		(void)error_set(ret, EAGAIN, "%s",
+				s->is_shared ? "Redis cannot be asked at the moment, try again in a second"
+					     : "the database is behind, try again in a second");
+	else
+		(void)error_set(ret, -r, "there is a callback for this id already"); /* EEXIST; others say their own */
+}
+
 static void on_armed(const struct error *e, void *arg)
 {
 	struct submission *s = arg;
+	struct error none = ERROR_INIT;
 	int r = e ? -e->code : into_queue(s);
 
-	if (r < 0)
-		refuse(s, e ? e : &(struct error){ .code = -r });
+	if (r == 0)
+		return;
+	if (!e)
+		not_now(s, r, &none);
+	refuse(s, e ? e : &none);
 }
 
 /* May it be taken, as far as can be said at once? Then its quota is. */
@@ -224,7 +326,7 @@ static int begin(struct submission *s, const struct caller *caller, struct refus
 	struct front *f = s->front;
 	struct error e = ERROR_INIT;
 	unsigned retry_s = 1;
-	int r = f->is_draining ? error_set(&e, ESHUTDOWN, "this node is being stopped") : 0;
+	int r = f->is_draining ? error_set(&e, ESHUTDOWN, "this node is being stopped") : able_stores(f, &e);
 
 	if (r == 0 && s->callback_url) {
 		r = callbacks_check_url(f->callbacks, s->callback_url, &e);
@@ -244,6 +346,7 @@ int submit_job(struct front *f, const struct caller *caller, const struct job_sp
 	       const struct submit_names *names, submit_fn *fn, void *arg, struct refusal *why)
 {
 	struct submission *s = submission_new(f, caller->owner, spec, names);
+	struct error e = ERROR_INIT;
 	int r;
 
 	if (!s) {
@@ -252,9 +355,13 @@ int submit_job(struct front *f, const struct caller *caller, const struct job_sp
 	}
 	s->fn = fn;
 	s->arg = arg;
+	s->job.is_root = caller->is_root;
+	auth_audit_caller(caller, &s->who);
+	(void)text_copy(s->policy, sizeof(s->policy), spec->policy);
 	/* a callback is armed where the job ends; a stream has no key of idempotency but the id */
 	s->is_shared = names->is_shared && f->redis && !s->callback_url && !names->key;
 	if (begin(s, caller, why) < 0) {
+		audit(s, "", why->code);
 		submission_free(s);
 		return -1;
 	}
@@ -263,7 +370,9 @@ int submit_job(struct front *f, const struct caller *caller, const struct job_sp
 	if (r == 0)
 		return 0;
 	auth_job_ended(f->auth, s->job.owner, 0, 0);
-	refusal_of_queue(why, &(struct error){ .code = -r, .text = "the id has a callback already" }, false);
+	not_now(s, r, &e);
+	refusal_of_queue(why, &e, false);
+	audit(s, "", why->code);
 	submission_free(s);
 	return -1;
 }

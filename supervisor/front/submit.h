@@ -38,11 +38,10 @@ void refusal_of_work(struct refusal *ret, int r, unsigned retry_s, const struct 
  * ret   owned: job_spec_free(). Untouched on failure.
  * Returns 0, or -1 with why filled.
  */
-int submit_parse(struct front *f, const char *text, size_t size, bool is_queued, struct job_spec **ret,
-		 struct refusal *why);
+int submit_parse(struct front *f, const struct caller *caller, const char *text, size_t size, bool is_queued,
+		 struct job_spec **ret, struct refusal *why);
 
 struct submit_names {
-	const char *id;  /* NULL: one of ours. Otherwise checked by parse_id() */
 	const char *key; /* of idempotency, shorter than QUEUE_KEY_BYTES; NULL none */
 	bool is_shared;  /* any node may run it: into the first stream of Redis, where there is one */
 };

@@ -4,7 +4,8 @@
  *   number = (attempt - 1) * 1,000,000 + n: a second attempt goes on above the first, so that a client that comes back
  *   with the last number it saw gets what it has not seen.
  *
- * A view keeps a number, never a copy: a client that does not read costs its socket buffer. The exit event of a queued
+ * A view keeps a number, never a copy: a client that does not read costs its socket buffer. A finished job's journal is
+ * read from the database once for all views of it, and at most two are being read at a time. The exit event of a queued
  * job is shown only once its result is recorded, so what clients saw is what is kept.
  *
  * Runs in: front, on the loop.
@@ -19,6 +20,7 @@ struct error;
 struct front;
 struct http_request;
 struct job;
+struct job_name;
 struct journal_event;
 
 int views_new(struct front *f, struct error *err); /* sets f->views */
@@ -52,7 +54,10 @@ void views_door(struct http_request *rq, const char *id, view_door_fn *door);
 
 /* What happens to jobs. */
 void views_started(struct front *f, struct job *job);
-void views_recorded(struct front *f, const char *id);                   /* its result is durable */
-void views_returned(struct front *f, const char *id, unsigned attempt); /* it will run again, or is dead */
+void views_recorded(struct front *f, const struct job_name *name);                   /* its result is durable */
+void views_returned(struct front *f, const struct job_name *name, unsigned attempt); /* it will run again, or is dead */
+
+/* A key is gone: every view that was opened with it ends, and with it what it could say to the job. */
+void views_revoke(struct front *f, const char *key_id);
 
 unsigned views_count(const struct front *f);
