@@ -100,7 +100,7 @@ void front_link_send(struct front_link *l, enum monitor_message type, uint32_t s
 	 */
 	if (r < 0) {
 		log_debug(LOG_FACTS(LOG_STR("message", monitor_message_name(type)), LOG_INT("code", -r)),
-			  "the front cannot be told, ending the connection");
+			  "cannot send to the front, ending the connection");
 		(void)shutdown(l->sock, SHUT_RDWR);
 	}
 }
@@ -121,7 +121,7 @@ static void send_waiting(struct front_link *l)
 
 static bool is_from_front(uint16_t type)
 {
-	return type >= MONITOR_RESOLVE && type <= MONITOR_STATE;
+	return type >= MONITOR_RESOLVE && type <= MONITOR_MEASURE;
 }
 
 /* One message. Returns 1, 0 when there is none or the link is closed, or -errno with why filled: it is lost. */
@@ -142,7 +142,7 @@ static int receive(struct front_link *l, struct error *why)
 	}
 	r = monitor_decode(memory, (size_t)n, &h, &any, why);
 	if (r == 0 && !is_from_front(h.type))
-		r = error_set(why, EPROTO, "%s is not the front's to say", monitor_message_name(h.type));
+		r = error_set(why, EPROTO, "the front may not send %s", monitor_message_name(h.type));
 	if (r < 0)
 		return r;
 	l->message(&h, &any, l->arg);

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "supervisor/monitor/loop.h"
-#include "supervisor/monitor/proto.h"
+#include "supervisor/protocol/proto.h"
 
 struct error;
 struct queued_message;

@@ -8,12 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -28,9 +28,10 @@
 #include "supervisor/monitor/listen.h"
 #include "supervisor/monitor/monitor.h"
 #include "supervisor/monitor/state_dir.h"
+#include "supervisor/protocol/front_fds.h"
 #include "supervisor/settings.h"
 
-enum { FDS_MAX = FRONT_FD_TCP + LISTEN_TCP_MAX, EXTRA_ENV = 2, ENV_BYTES = 128 };
+enum { FDS_MAX = FRONT_FD_TCP + LISTEN_TCP_MAX, EXTRA_ENV = 3, ENV_BYTES = 128 };
 
 #define STEPS(X)                                                                                                       \
 	X(SESSION, "start a session")                                                                                  \
@@ -66,6 +67,7 @@ struct child_plan {
 	gid_t gid;
 	pid_t parent;
 	char **env;
+	cap_t no_caps;
 };
 
 struct child_report {
@@ -121,8 +123,8 @@ static int set_limits(void)
 
 static int empty_bounding_set(void)
 {
-	for (unsigned long cap = 0; cap < 64; cap++) {
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EINVAL) /* beyond the last one there is */
+	for (cap_value_t cap = 0; cap < cap_max_bits(); cap++) {
+		if (cap_drop_bound(cap) < 0)
 			return -1;
 	}
 	return 0;
@@ -135,14 +137,9 @@ static int take_identity(const struct child_plan *p)
 	return (int)syscall(SYS_setresuid, p->uid, p->uid, p->uid);
 }
 
-static int drop_capabilities(void)
+static int drop_capabilities(const struct child_plan *p)
 {
-	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = { { 0, 0, 0 }, { 0, 0, 0 } };
-
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
-		return -1;
-	return (int)syscall(SYS_capset, &h, none);
+	return cap_reset_ambient() < 0 ? -1 : cap_set_proc(p->no_caps);
 }
 
 /* The monitor may have died before this was said: then we are somebody else's child already. */
@@ -175,7 +172,7 @@ static enum step become_front(struct child_plan *p)
 		return STEP_BOUNDING;
 	if (take_identity(p) < 0) /* groups before gid before uid: each needs what the next takes away */
 		return STEP_IDENTITY;
-	if (drop_capabilities() < 0) /* inheritable ones outlive the change of identity */
+	if (drop_capabilities(p) < 0) /* inheritable ones outlive the change of identity */
 		return STEP_CAPABILITIES;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return STEP_NO_NEW_PRIVS;
@@ -227,6 +224,7 @@ static char **make_env(char **settings, const struct front_plan *plan, char extr
 {
 	size_t n = count(settings);
 	char **env = calloc(n + EXTRA_ENV + 1, sizeof(*env));
+	const char *stream = getenv("JOURNAL_STREAM");
 
 	if (!env)
 		return NULL;
@@ -236,6 +234,8 @@ static char **make_env(char **settings, const struct front_plan *plan, char extr
 	(void)snprintf(extra[1], ENV_BYTES, "CUBIT_ADMIN_HASH=%s", digest_hex(plan->admin_hash));
 	env[n] = extra[0];
 	env[n + 1] = extra[1];
+	if (stream && snprintf(extra[2], ENV_BYTES, "JOURNAL_STREAM=%s", stream) < ENV_BYTES)
+		env[n + 2] = extra[2]; /* its lines go where ours do */
 	return env;
 }
 
@@ -247,7 +247,10 @@ static int start(const struct front_plan *plan, struct child_plan *p, struct fro
 	int pipe_fds[2], r;
 
 	p->env = settings ? make_env(settings, plan, extra) : NULL;
-	if (!p->env) {
+	p->no_caps = cap_init();
+	if (!p->env || !p->no_caps) {
+		free(p->env);
+		(void)cap_free(p->no_caps); /* NULL is refused, and nothing else */
 		settings_environment_free(settings);
 		return error_errno(err, ENOMEM, "environment");
 	}
@@ -259,6 +262,7 @@ static int start(const struct front_plan *plan, struct child_plan *p, struct fro
 		fd_close(&p->report_fd);
 	}
 	free(p->env);
+	(void)cap_free(p->no_caps); /* cannot fail for what libcap made */
 	settings_environment_free(settings);
 	return r;
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "images/ref.h"
-#include "images/store.h"
+#include "images/store/store.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
@@ -92,15 +92,8 @@ static int open_layers(struct image_table *t, struct image_entry *e, const struc
 		code = store_lease_add(e->lease, &r->manifest, err);
 	for (size_t i = 0; code == 0 && i < r->n_layers; i++)
 		code = store_lease_add(e->lease, &r->diff_ids[i], err);
-	for (size_t i = r->n_layers;
-	     code == 0 && i-- > 0;) { /* the record has the lowest first, overlay wants the top first */
-		int fd = store_layer_open(t->store, &r->diff_ids[i], err);
-
-		if (fd < 0)
-			code = fd;
-		else
-			e->layers[e->n_layers++] = fd;
-	}
+	if (code == 0)
+		code = store_layers_open(t->store, r->diff_ids, r->n_layers, e->layers, &e->n_layers, err);
 	if (code == -ENOENT) /* known, and part of it gone: not the same as a missing image */
 		return error_set(err, EIO, "image '%.200s' is not whole: make or pull it again", r->name);
 	return code;

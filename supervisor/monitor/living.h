@@ -1,4 +1,4 @@
-/* One living sandbox: what sandboxes.c and watch.c share. */
+/* One living sandbox: what sandboxes.c and watch.c share. Runs in: monitor. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,7 +8,7 @@
 #include "runtime/cgroup/cgroup.h"
 #include "runtime/verdict.h"
 #include "supervisor/monitor/loop.h"
-#include "supervisor/monitor/proto.h"
+#include "supervisor/protocol/proto.h"
 
 struct image_entry;
 struct sandbox;
@@ -30,20 +30,25 @@ struct living {
 	enum living_state state;
 	char id[MONITOR_ID_BYTES];
 	char policy[MONITOR_ID_BYTES];
-	struct digest policy_digest;
-	struct image_entry *image; /* image_release() */
-	struct sandbox *s;         /* owned; its socket is a duplicate of the front's */
-	int journal[3];            /* stdout, stderr, index */
+	struct digest policy_digest, compile_policy_digest; /* the latter "": no other */
+	struct image_entry *image;                          /* image_release() */
+	struct sandbox *s;                                  /* owned; its socket is a duplicate of the front's */
+	int journal[3];                                     /* stdout, stderr, index */
 	uint64_t disk_bytes;
 	uint8_t tag[MONITOR_TAG_MAX];
 	uint32_t tag_size;
 
+	/* the front cannot put this off: totals.h. It ends as if its wall clock had run out */
+	uint64_t life_deadline_ns;
+
 	/* since the last STAGE */
 	bool is_staged;
 	struct cgroup_stats base;
+	bool is_peak_new;          /* the peak of memory is that since STAGE */
 	uint64_t cpu_ns;           /* 0: no such clock */
 	uint64_t wall_deadline_ns; /* CLOCK_NEVER */
 	enum verdict_stop stop;    /* the first cause */
+	bool forks_above;          /* refused above the sandbox, when that was last looked at */
 
 	bool is_killed; /* by the front */
 	uint32_t finish_seq;
@@ -57,9 +62,12 @@ struct living {
 void watch_stage(struct living *l, const struct monitor_stage *m);
 
 /* Is a limit reached? *ret_next: otherwise when to look again. For LIVING_UP. Costs a few reads in the group. */
-enum verdict_stop watch_look(const struct living *l, uint64_t now_ns, uint64_t *ret_next);
+enum verdict_stop watch_look(struct living *l, uint64_t now_ns, uint64_t *ret_next);
 
-/* A fork was refused: since the STAGE? Also re-arms the event. */
-bool watch_forks_refused(const struct living *l);
+/* Did the kernel kill for memory since the STAGE? */
+bool watch_is_oom(const struct living *l);
+
+/* A fork was refused: note where, if it was since the STAGE, and re-arm the event. The program goes on: EAGAIN is its matter. */
+void watch_forks(struct living *l);
 
 void watch_facts(const struct living *l, struct monitor_facts *ret);

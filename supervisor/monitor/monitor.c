@@ -14,26 +14,30 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "images/store.h"
+#include "images/store/store.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
+#include "runtime/base/parse.h"
+#include "runtime/core_sched.h"
+#include "runtime/oom_score.h"
 #include "runtime/sandbox.h"
+#include "runtime/surroundings.h"
 #include "supervisor/monitor/admin_key.h"
 #include "supervisor/monitor/image_table.h"
 #include "supervisor/monitor/monitor_impl.h"
 #include "supervisor/monitor/notify.h"
 #include "supervisor/monitor/policy_table.h"
 #include "supervisor/monitor/sandboxes.h"
+#include "supervisor/protocol/front_fds.h"
 #include "supervisor/settings.h"
 
 enum {
@@ -42,6 +46,8 @@ enum {
 	FRONT_ATTEMPTS = 5,     /* for the first front to open its doors */
 	FRONT_END_S = 5,        /* from the end of its link to its own */
 	DRAIN_GRACE_S = 5,
+	PING_S = 2,        /* how often the front is asked whether its loop turns */
+	PINGS_MISSED = 12, /* so many without an answer, of one that answered before: it hangs */
 };
 
 /* ---- fronts come and go ---- */
@@ -71,6 +77,9 @@ int monitor_attach_front(struct monitor *m, int sock, struct error *err)
 	if (r < 0)
 		return r;
 	m->front_number++;
+	m->ping_at_ns = CLOCK_NEVER;
+	m->n_pings = 0;
+	m->has_ponged = false;
 	welcome(m);
 	if (m->is_stopping)
 		front_link_send(&m->link, MONITOR_DRAIN, 0, NULL, NULL, 0);
@@ -142,36 +151,43 @@ static void plan_next_front(struct monitor *m)
 		end(m, 1);
 		return;
 	}
-	log_warning(LOG_NONE, "no front, starting another in %u ms", (unsigned)(delay / NS_PER_MS));
+	log_warning(LOG_NONE, "the front is gone, starting another in %u ms", (unsigned)(delay / NS_PER_MS));
 	m->start_at_ns = clock_deadline_ns(delay);
 }
 
-static void log_front_end(const struct monitor *m, pid_t pid, int status)
+static void log_front_end(struct monitor *m, pid_t pid, int status)
 {
 	const struct log_fact *facts = LOG_FACTS(LOG_INT("pid", pid), LOG_INT("front", m->front_number));
 
 	if (WIFEXITED(status))
-		log_write(m->is_stopping ? LOG_LEVEL_NOTICE : LOG_LEVEL_ERROR, facts, "front ended with status %d",
-			  WEXITSTATUS(status));
+		(void)snprintf(m->front_end, sizeof(m->front_end), "front ended with status %d", WEXITSTATUS(status));
 	else
-		log_error(facts, "front killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+		(void)snprintf(m->front_end, sizeof(m->front_end), "front killed by signal %d (%s)", WTERMSIG(status),
+			       strsignal(WTERMSIG(status)));
+	log_write(m->is_stopping && WIFEXITED(status) ? LOG_LEVEL_NOTICE : LOG_LEVEL_ERROR, facts, "%s", m->front_end);
 }
 
 static void on_front_death(uint32_t events, void *arg)
 {
 	struct monitor *m = arg;
 	const pid_t pid = m->front.pid;
+	int status;
 
 	(void)events;
 	loop_remove(m->loop, &m->front_death);
 	m->kill_front_at_ns = CLOCK_NEVER;
-	log_front_end(m, pid, front_process_reap(&m->front));
+	status = front_process_reap(&m->front);
+	log_front_end(m, pid, status);
 	if (front_link_is_open(&m->link)) {
 		front_link_close(&m->link);
 		sandboxes_front_gone(m->sandboxes);
 	}
 	if (m->is_stopping) {
 		end(m, 0);
+		return;
+	}
+	if (WIFEXITED(status) && WEXITSTATUS(status) == FRONT_EXIT_SETTINGS) {
+		end(m, FRONT_EXIT_SETTINGS); /* the next one would read the same */
 		return;
 	}
 	if (clock_now_ns() - m->front.started_ns >= FRONT_LIVED_S * NS_PER_S)
@@ -189,7 +205,7 @@ static void stop(struct monitor *m)
 	m->start_at_ns = CLOCK_NEVER;
 	m->kill_front_at_ns = clock_deadline_ns(m->settings->drain_ns + DRAIN_GRACE_S * NS_PER_S);
 	notify_send("STOPPING=1");
-	log_notice(LOG_NONE, "stopping: what runs may end, or is given back");
+	log_notice(LOG_NONE, "stopping: running jobs may end, or are given back");
 	front_link_send(&m->link, MONITOR_DRAIN, 0, NULL, NULL, 0);
 	if (m->front.pidfd < 0)
 		end(m, 0);
@@ -208,7 +224,7 @@ static void reload(struct monitor *m)
 	(void)snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
 		       (unsigned long long)(clock_now_ns() / NS_PER_US));
 	notify_send(text);
-	log_notice(LOG_NONE, "reading again what can be read again");
+	log_notice(LOG_NONE, "reading policies and languages again");
 	policy_table_forget(m->policies);
 	front_link_send(&m->link, MONITOR_RELOAD, 0, NULL, NULL, 0);
 	if (m->has_listened)
@@ -255,6 +271,40 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/*
+ * Does the front's loop still turn? What counts is questions without an answer and not time, so that a machine that was
+ * suspended, or so busy that neither of us ran, is no reason to end it. While it starts it is not asked: a large
+ * database takes as long as it takes.
+ */
+static void ping_front(struct monitor *m, uint64_t now)
+{
+	m->ping_at_ns = now + PING_S * NS_PER_S;
+	if (!front_link_is_open(&m->link) || m->front.pidfd < 0) {
+		m->ping_at_ns = CLOCK_NEVER;
+	} else if (m->has_ponged && m->n_pings >= PINGS_MISSED) {
+		log_error(LOG_FACTS(LOG_INT("pid", m->front.pid), LOG_INT("front", m->front_number)),
+			  "the front hangs: it has not answered for %d s, ending it", PING_S * PINGS_MISSED);
+		m->ping_at_ns = CLOCK_NEVER;
+		front_process_kill(&m->front); /* its death starts the next one */
+	} else {
+		m->n_pings++;
+		front_link_send(&m->link, MONITOR_PING, 0, NULL, NULL, 0);
+	}
+}
+
+/* WatchdogSec= of the unit, sd_watchdog_enabled(3): twice as often as it asks for. */
+static void read_watchdog(struct monitor *m)
+{
+	const char *text = getenv("WATCHDOG_USEC");
+	uint64_t us = 0;
+
+	m->watchdog_at_ns = CLOCK_NEVER;
+	if (!text || parse_u64(text, 2, UINT64_MAX / NS_PER_US, &us, NULL) < 0)
+		return;
+	m->watchdog_ns = us * NS_PER_US / 2;
+	m->watchdog_at_ns = 0;
+}
+
 /* What is due now. */
 static void check_clocks(struct monitor *m)
 {
@@ -269,6 +319,12 @@ static void check_clocks(struct monitor *m)
 		log_error(LOG_NONE, "%s", err.text);
 		plan_next_front(m);
 	}
+	if (m->ping_at_ns <= now)
+		ping_front(m, now);
+	if (m->watchdog_at_ns <= now) {
+		m->watchdog_at_ns = now + m->watchdog_ns;
+		notify_send("WATCHDOG=1");
+	}
 	if (m->kill_front_at_ns <= now) {
 		log_warning(LOG_FACTS(LOG_INT("pid", m->front.pid)), "the front did not end in time, ending it");
 		m->kill_front_at_ns = CLOCK_NEVER;
@@ -280,6 +336,7 @@ static uint64_t next_deadline(const struct monitor *m)
 {
 	uint64_t next = earlier(m->next_check_ns, m->next_age_ns);
 
+	next = earlier(next, earlier(m->ping_at_ns, m->watchdog_at_ns));
 	return earlier(earlier(next, m->start_at_ns), m->kill_front_at_ns);
 }
 
@@ -311,6 +368,19 @@ static void read_boot_id(struct monitor *m)
 	(void)snprintf(m->boot_id, sizeof(m->boot_id), "%.*s", (int)strcspn(buf_str(&text), "\n"), buf_str(&text));
 }
 
+/* What sandboxes can be made with, and will be missing in them. */
+static void warn_of_surroundings(void)
+{
+	struct surrounding s;
+
+	for (size_t i = 0; i < surroundings_count(); i++) {
+		surroundings_look(i, &s);
+		if (s.status == SURROUNDING_POOR)
+			log_warning(LOG_FACTS(LOG_STR("check", surroundings_name(i)), LOG_STR("remedy", s.remedy)),
+				    "going on: %s", s.detail);
+	}
+}
+
 static int open_host(struct monitor *m, struct error *err)
 {
 	const struct sandbox_host_options o = {
@@ -322,9 +392,11 @@ static int open_host(struct monitor *m, struct error *err)
 	int r = sandbox_host_open(&o, &m->host, err);
 
 	if (r == 0)
+		warn_of_surroundings();
+	if (r == 0)
 		r = sandbox_host_end_orphans(m->host, &n_left, err);
 	if (r == 0 && n_left > 0)
-		log_notice(LOG_FACTS(LOG_INT("sandboxes", n_left)), "ended what a monitor that died had left");
+		log_notice(LOG_FACTS(LOG_INT("sandboxes", n_left)), "ended sandboxes that an earlier monitor had left");
 	return r;
 }
 
@@ -342,11 +414,14 @@ static int open_tables(struct monitor *m, struct error *err)
 	struct sandboxes_env env;
 	int r = policy_table_new(m->settings->policies_dir, &m->policies, err);
 
+	if (r == 0)
+		r = totals_open(m->settings, &m->totals, err);
 	if (r < 0)
 		return r;
 	m->images = image_table_new(m->store);
 	env = (struct sandboxes_env){
 		.settings = m->settings,
+		.totals = &m->totals,
 		.host = m->host,
 		.loop = m->loop,
 		.link = &m->link,
@@ -356,6 +431,25 @@ static int open_tables(struct monitor *m, struct error *err)
 	};
 	m->sandboxes = m->images ? sandboxes_new(&env) : NULL;
 	return m->sandboxes ? 0 : error_errno(err, ENOMEM, "tables");
+}
+
+/* Asked for and not to be had is refused here, in words, and not by each sandbox. */
+static int check_core_sched(const struct settings *s, struct error *err)
+{
+	if (!s->core_sched)
+		return 0;
+	switch (core_sched_probe()) {
+	case CORE_SCHED_HAVE:
+		break;
+	case CORE_SCHED_NO_THREADS:
+		log_notice(LOG_NONE,
+			   "CUBIT_CORE_SCHED: no core of this machine has two hardware threads, nothing to keep apart");
+		break;
+	case CORE_SCHED_NO_KERNEL:
+		return error_set(err, ENOTSUP,
+				 "CUBIT_CORE_SCHED: this kernel has no core scheduling (CONFIG_SCHED_CORE)");
+	}
+	return 0;
 }
 
 int monitor_open(const struct settings *settings, struct monitor **ret, struct error *err)
@@ -372,13 +466,18 @@ int monitor_open(const struct settings *settings, struct monitor **ret, struct e
 		.listeners = LISTENERS_INIT,
 		.front = FRONT_PROCESS_INIT,
 		.front_death = LOOP_SOURCE_INIT,
+		.totals = TOTALS_INIT,
 		.signals = LOOP_SOURCE_INIT,
 		.signal_fd = -1,
 		.start_at_ns = CLOCK_NEVER,
 		.kill_front_at_ns = CLOCK_NEVER,
+		.ping_at_ns = CLOCK_NEVER,
 	};
+	read_watchdog(m);
 	read_boot_id(m);
-	r = loop_new(&m->loop, err);
+	r = check_core_sched(settings, err);
+	if (r == 0)
+		r = loop_new(&m->loop, err);
 	m->link.loop = m->loop;
 	m->link.message = requests_serve;
 	m->link.lost = on_link_lost;
@@ -421,6 +520,7 @@ void monitor_close(struct monitor *m)
 	netns_pool_done(&m->nets);
 	image_table_free(m->images);
 	policy_table_free(m->policies);
+	totals_done(&m->totals);
 	store_close(m->store);
 	sandbox_host_close(m->host);
 	fd_close(&m->signal_fd);
@@ -434,7 +534,6 @@ void monitor_close(struct monitor *m)
 static int prepare_process(const struct settings *s, struct error *err)
 {
 	enum log_level level = LOG_LEVEL_NOTICE;
-	struct rlimit files;
 
 	(void)log_parse_level(s->log_level, &level); /* the settings were checked */
 	log_init(STDERR_FILENO, level, strcmp(s->log_format, "json") == 0 ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
@@ -444,12 +543,8 @@ static int prepare_process(const struct settings *s, struct error *err)
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return error_errno(err, errno, "prctl");
 	(void)signal(SIGPIPE, SIG_IGN);
-	(void)signal(SIGCHLD, SIG_DFL); /* ignored by whoever started us, our children would vanish unseen */
-	(void)umask(022);
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &files); /* with fewer, sandboxes are refused sooner */
-	}
+	(void)umask(022);    /* limits, and the rest that sandboxes need: sandbox_host_open() */
+	oom_score_protect(); /* and the front, which inherits it */
 	return 0;
 }
 
@@ -479,8 +574,13 @@ int monitor_main(const struct settings *settings, struct error *err)
 		m->start_at_ns = 0;
 	while (r == 0 && !m->is_over)
 		r = monitor_turn(m, -1, err);
-	if (r == 0 && m->exit_status != 0)
-		(void)error_set(err, ECHILD, "the front did not come up in %d attempts", FRONT_ATTEMPTS);
+	if (r == -EINVAL && m)
+		err->code = EIO; /* no setting is at fault any more */
+	if (r == 0 && m->exit_status == FRONT_EXIT_SETTINGS)
+		(void)error_set(err, EINVAL, "the front refuses a setting: see the line before");
+	else if (r == 0 && m->exit_status != 0)
+		(void)error_set(err, ECHILD, "the front did not come up in %d attempts; the last: %s", FRONT_ATTEMPTS,
+				m->front_end);
 	status = r < 0 ? 1 : m->exit_status;
 	monitor_close(m);
 	if (status == 0)

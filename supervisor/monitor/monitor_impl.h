@@ -1,4 +1,4 @@
-/* Inside of the monitor, for monitor.c, requests.c and tests that play the front: see monitor.h. */
+/* Inside of the monitor, for monitor.c, requests.c and tests that play the front: see monitor.h. Runs in: monitor. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,6 +10,7 @@
 #include "supervisor/monitor/listen.h"
 #include "supervisor/monitor/netns_pool.h"
 #include "supervisor/monitor/state_dir.h"
+#include "supervisor/monitor/totals.h"
 
 struct error;
 struct image_table;
@@ -27,6 +28,7 @@ struct monitor {
 	struct image_table *images;
 	struct policy_table *policies;
 	struct netns_pool nets;
+	struct totals totals;
 	struct sandboxes *sandboxes;
 	struct loop *loop;
 	struct front_link link;
@@ -42,9 +44,14 @@ struct monitor {
 	struct loop_source front_death, signals;
 	int signal_fd;
 	bool has_listened;         /* some front said so */
+	char front_end[80];        /* how the last front ended, in words */
 	unsigned n_failed;         /* fronts in a row that did not live long */
 	uint64_t start_at_ns;      /* when to start the next front; CLOCK_NEVER */
 	uint64_t kill_front_at_ns; /* it should have ended by then; CLOCK_NEVER */
+	uint64_t ping_at_ns;       /* when to ask the front whether it is alive; CLOCK_NEVER: it has not listened yet */
+	unsigned n_pings;          /* without an answer */
+	bool has_ponged;           /* this front has answered once: from then on silence means that it hangs */
+	uint64_t watchdog_ns, watchdog_at_ns; /* of the service manager: how often we say that we are alive */
 	bool is_stopping;
 	unsigned n_interrupts;
 	bool is_over;

@@ -25,7 +25,7 @@ void netns_pool_add(struct netns_pool *p)
 
 	if (fd < 0) {
 		p->is_broken = true;
-		log_warning(LOG_NONE, "no network namespace made ahead, they are made when needed: %s", err.text);
+		log_warning(LOG_NONE, "cannot make network namespaces ahead, making them when needed: %s", err.text);
 		return;
 	}
 	p->fds[p->n++] = fd;

@@ -8,24 +8,22 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "runtime/base/cleanup.h"
-#include "runtime/base/fd.h"
-
 enum { STATUS_BYTES = 320 };
 
 void notify_send(const char *assignments)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	static int fd = -1; /* kept: what there is to say may be that there are no more descriptors */
 	size_t n = path ? strlen(path) : 0;
-	cleanup_fd int fd = -1;
 
 	if (n < 2 || n >= sizeof(to.sun_path) || (path[0] != '/' && path[0] != '@'))
 		return;
 	memcpy(to.sun_path, path, n);
 	if (path[0] == '@')
 		to.sun_path[0] = '\0'; /* abstract, unix(7) */
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd >= 0)
 		/* a service manager that does not listen is no reason for anything */
 		(void)sendto(fd, assignments, strlen(assignments), MSG_NOSIGNAL, (const struct sockaddr *)&to,

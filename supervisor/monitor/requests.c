@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "images/digest.h"
-#include "images/store.h"
+#include "images/store/store.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
@@ -47,6 +47,11 @@ static int serve_finish(struct monitor *m, uint32_t seq, const union monitor_any
 	return sandboxes_finish(m->sandboxes, seq, &any->finish, err);
 }
 
+static int serve_measure(struct monitor *m, uint32_t seq, const union monitor_any *any, struct error *err)
+{
+	return sandboxes_measure(m->sandboxes, seq, &any->measure, err);
+}
+
 static int serve_tag(struct monitor *m, uint32_t seq, const union monitor_any *any, struct error *err)
 {
 	(void)seq;
@@ -71,16 +76,27 @@ static int serve_state(struct monitor *m, uint32_t seq, const union monitor_any 
 		if (!m->has_listened)
 			notify_send("READY=1");
 		m->has_listened = true;
+		m->ping_at_ns = 0;
 		log_notice(LOG_FACTS(LOG_INT("front", m->front_number)), "ready: %s", any->state.text);
 	}
 	notify_status(any->state.text);
 	return 0;
 }
 
+static int serve_pong(struct monitor *m, uint32_t seq, const union monitor_any *any, struct error *err)
+{
+	(void)seq;
+	(void)any;
+	(void)err;
+	m->n_pings = 0;
+	m->has_ponged = true;
+	return 0;
+}
+
 static request_fn *const requests[] = {
 	[MONITOR_RESOLVE] = serve_resolve, [MONITOR_CREATE] = serve_create, [MONITOR_STAGE] = serve_stage,
 	[MONITOR_TAG] = serve_tag,         [MONITOR_KILL] = serve_kill,     [MONITOR_FINISH] = serve_finish,
-	[MONITOR_STATE] = serve_state,
+	[MONITOR_STATE] = serve_state,     [MONITOR_PONG] = serve_pong,     [MONITOR_MEASURE] = serve_measure,
 };
 
 /* Nothing that a request changed is forgotten: clocks are looked at again before the next wait. */

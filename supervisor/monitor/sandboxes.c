@@ -10,27 +10,27 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "policies/builtin.h"
 #include "policies/compile.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/base/parse.h"
+#include "runtime/base/text.h"
+#include "runtime/core_sched.h"
+#include "runtime/rootfs/rootfs.h"
 #include "runtime/sandbox.h"
 #include "supervisor/monitor/front_link.h"
 #include "supervisor/monitor/image_table.h"
 #include "supervisor/monitor/living.h"
 #include "supervisor/monitor/netns_pool.h"
 #include "supervisor/monitor/policy_table.h"
+#include "supervisor/monitor/totals.h"
 #include "supervisor/settings.h"
-
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008U /* since 6.3 */
-#endif
 
 enum {
 	DYING_MAX_S = 5,        /* then something is wrong, and it is said */
@@ -89,12 +89,17 @@ static void say_stopped(const struct living *l)
 	front_link_send(l->set->env.link, MONITOR_STOPPED, 0, &m, NULL, 0);
 }
 
-static void say_facts(const struct living *l)
+static void answer_facts(const struct living *l, uint32_t seq)
 {
 	struct monitor_facts facts;
 
 	watch_facts(l, &facts);
-	front_link_send(l->set->env.link, MONITOR_FACTS, l->finish_seq, &facts, NULL, 0);
+	front_link_send(l->set->env.link, MONITOR_FACTS, seq, &facts, NULL, 0);
+}
+
+static void say_facts(const struct living *l)
+{
+	answer_facts(l, l->finish_seq);
 }
 
 static void on_limit(struct living *l)
@@ -218,8 +223,7 @@ static void on_pids(uint32_t events, void *arg)
 	struct living *l = arg;
 
 	(void)events;
-	if (watch_forks_refused(l))
-		limit_reached(l, STOP_PROCESSES);
+	watch_forks(l);
 }
 
 uint64_t sandboxes_check(struct sandboxes *set, uint64_t now_ns)
@@ -271,6 +275,46 @@ static int check_limits(const struct settings *s, uint64_t memory, uint64_t proc
 	return r;
 }
 
+/* Whoever the front says has asked: what the operator did not allow on this node is not to be had. */
+static int check_policy(const struct settings *s, const char *name, struct error *err)
+{
+	const struct policy_builtin *policy = policy_builtin_find(name);
+
+	if (policy && policy->is_admins && !s->allow_unconfined)
+		return error_set(err, EPERM, "policy '%s': not allowed on this node (CUBIT_ALLOW_UNCONFINED)", name);
+	if (s->allow_policies[0] && !text_has_word(s->allow_policies, name))
+		return error_set(err, EPERM, "policy '%s': not allowed on this node (CUBIT_ALLOW_POLICIES)", name);
+	return 0;
+}
+
+/* Those that are being removed have been killed: they count no more, or a busy front would wait for the kernel. */
+static bool counts(const struct living *l)
+{
+	return l->state != LIVING_ENDING && l->state != LIVING_GONE;
+}
+
+/* memory_bytes: more, of one sandbox; n: 1 when it is a new one. */
+static int check_totals(const struct sandboxes *set, size_t n, uint64_t memory_bytes, struct error *err)
+{
+	const struct totals *t = set->env.totals;
+
+	for (size_t i = 0; i < set->n; i++) {
+		if (!counts(set->all[i]))
+			continue;
+		n++;
+		memory_bytes += set->all[i]->s->limits.memory_max_bytes;
+	}
+	if (n > t->sandboxes)
+		return error_set(err, EAGAIN, "there are %zu sandboxes, the most that these settings need",
+				 t->sandboxes);
+	if (memory_bytes > t->memory_bytes)
+		return error_set(err, EAGAIN,
+				 "the memory limits of all sandboxes would be %" PRIu64
+				 " bytes together, above %" PRIu64 " (CUBIT_TOTAL_MEMORY)",
+				 memory_bytes, t->memory_bytes);
+	return 0;
+}
+
 static int check_create(const struct sandboxes *set, const struct monitor_create *m, struct error *err)
 {
 	const struct settings *s = set->env.settings;
@@ -284,27 +328,22 @@ static int check_create(const struct sandboxes *set, const struct monitor_create
 		return r;
 	if (m->network != MONITOR_NETWORK_NONE)
 		return error_set(err, EINVAL, "network %u: there is no such kind", m->network);
+	r = check_policy(s, m->policy, err);
+	if (r == 0 && m->compile_policy[0])
+		r = check_policy(s, m->compile_policy, err);
+	if (r < 0)
+		return r;
 	if (find(set, m->id))
 		return error_set(err, EEXIST, "there is a sandbox '%s' already", m->id);
 	if (set->n == SANDBOXES_MAX)
-		return error_set(err, EAGAIN, "there are %d sandboxes, as many as there can be", SANDBOXES_MAX);
-	return 0;
-}
-
-/* For memory that outlives the front; never run as a program, where the kernel can promise it. */
-static int journal_new(struct error *err)
-{
-	int fd = (int)syscall(SYS_memfd_create, "cubit-journal", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
-
-	if (fd < 0 && errno == EINVAL)
-		fd = (int)syscall(SYS_memfd_create, "cubit-journal", MFD_CLOEXEC);
-	return fd < 0 ? error_errno(err, errno, "memfd_create") : fd;
+		return error_set(err, EAGAIN, "there are %d sandboxes, the most that are possible", SANDBOXES_MAX);
+	return check_totals(set, 1, m->memory_bytes, err);
 }
 
 static int open_journal(struct living *l, struct error *err)
 {
 	for (size_t i = 0; i < 3; i++) {
-		int fd = journal_new(err);
+		int fd = totals_journal(l->set->env.totals, err);
 
 		if (fd < 0)
 			return fd;
@@ -321,8 +360,8 @@ static void living_free(struct living *l, unsigned timeout_ms)
 	loop_remove(l->set->env.loop, &l->death);
 	loop_remove(l->set->env.loop, &l->pids);
 	if (sandbox_destroy(l->s, timeout_ms, &err) < 0)
-		log_error(LOG_FACTS(LOG_STR("sandbox", l->id)), "a sandbox cannot be removed, the next start will: %s",
-			  err.text);
+		log_error(LOG_FACTS(LOG_STR("sandbox", l->id)),
+			  "cannot remove a sandbox, the next start of cubitd will: %s", err.text);
 	for (size_t i = 0; i < 3; i++)
 		fd_close(&l->journal[i]);
 	image_release(l->set->env.images, l->image);
@@ -339,6 +378,7 @@ static struct living *living_new(struct sandboxes *set, const struct monitor_cre
 	l->death = l->pids = (struct loop_source)LOOP_SOURCE_INIT;
 	l->journal[0] = l->journal[1] = l->journal[2] = -1;
 	l->wall_deadline_ns = CLOCK_NEVER;
+	l->life_deadline_ns = clock_deadline_ns(set->env.totals->unused_ns);
 	l->disk_bytes = m->disk_bytes;
 	memcpy(l->id, m->id, sizeof(l->id));
 	memcpy(l->policy, m->policy, sizeof(l->policy));
@@ -347,8 +387,9 @@ static struct living *living_new(struct sandboxes *set, const struct monitor_cre
 	return l;
 }
 
+/* compile: NULL where there is no other */
 static int create_sandbox(struct living *l, const struct monitor_create *m, const struct policy_filter *filter,
-			  struct error *err)
+			  const struct policy_filter *compile, struct error *err)
 {
 	const uint64_t inodes = m->disk_bytes / DISK_BYTES_AN_INODE;
 	cleanup_fd int net = netns_pool_take(l->set->env.nets, err); /* the sandbox keeps it alive */
@@ -366,8 +407,14 @@ static int create_sandbox(struct living *l, const struct monitor_create *m, cons
 	spec.disk.inodes = inodes < INODES_MIN ? INODES_MIN : inodes;
 	spec.filter = filter->program;
 	spec.filter_bytes = filter->n_instructions * sizeof(*filter->program);
+	if (compile) {
+		spec.compile_filter = compile->program;
+		spec.compile_filter_bytes = compile->n_instructions * sizeof(*compile->program);
+	}
 	spec.netns_fd = net;
 	spec.keep_stdio = true;
+	spec.ptys = l->set->env.totals->ptys;
+	spec.core_sched = l->set->env.settings->core_sched && core_sched_probe() == CORE_SCHED_HAVE;
 	return sandbox_create(l->set->env.host, &spec, &l->s, err);
 }
 
@@ -384,15 +431,19 @@ static int watch_living(struct living *l, struct error *err)
 
 static int build(struct living *l, const struct monitor_create *m, struct error *err)
 {
-	cleanup_policy_filter struct policy_filter *filter = NULL;
-	int r = image_use(l->set->env.images, m->manifest, &l->image, err);
+	cleanup_policy_filter struct policy_filter *filter = NULL, *compile = NULL;
+	struct error why = ERROR_INIT;
+	int r = image_use(l->set->env.images, m->manifest, &l->image, &why);
 
-	if (r == 0)
-		r = policy_table_get(l->set->env.policies, m->policy, &filter, &l->policy_digest, err);
+	if (r < 0) /* not there or not whole is told apart from a policy that is not there: other nodes may have it */
+		return error_set(err, r == -ENOENT || r == -EIO ? ENOMEDIUM : -r, "%s", why.text);
+	r = policy_table_get(l->set->env.policies, m->policy, &filter, &l->policy_digest, err);
+	if (r == 0 && m->compile_policy[0])
+		r = policy_table_get(l->set->env.policies, m->compile_policy, &compile, &l->compile_policy_digest, err);
 	if (r == 0)
 		r = open_journal(l, err);
 	if (r == 0)
-		r = create_sandbox(l, m, filter, err);
+		r = create_sandbox(l, m, filter, compile, err);
 	if (r == 0)
 		r = watch_living(l, err);
 	return r;
@@ -407,7 +458,7 @@ static void living_fds(const struct living *l, int ret[MONITOR_FDS_SANDBOX])
 
 int sandboxes_create(struct sandboxes *set, uint32_t seq, const struct monitor_create *m, struct error *err)
 {
-	struct monitor_created answer;
+	struct monitor_created answer = { .policy_digest = "" };
 	int fds[MONITOR_FDS_SANDBOX];
 	struct living *l;
 	int r = check_create(set, m, err);
@@ -424,6 +475,7 @@ int sandboxes_create(struct sandboxes *set, uint32_t seq, const struct monitor_c
 	}
 	set->all[set->n++] = l;
 	memcpy(answer.policy_digest, l->policy_digest.text, sizeof(answer.policy_digest));
+	memcpy(answer.compile_policy_digest, l->compile_policy_digest.text, sizeof(answer.compile_policy_digest));
 	living_fds(l, fds);
 	front_link_send(set->env.link, MONITOR_CREATED, seq, &answer, fds, MONITOR_FDS_SANDBOX);
 	log_info(LOG_FACTS(LOG_STR("sandbox", l->id), LOG_INT("pid", l->s->pid), LOG_STR("policy", l->policy)),
@@ -446,8 +498,8 @@ static int find_up(const struct sandboxes *set, const char *id, struct living **
 /* Only what differs is written; 0 stays as it is. */
 static int change_limits(struct living *l, const struct monitor_stage *m, struct error *err)
 {
-	struct cgroup_limits *now = &l->s->limits, change = { 0 };
-	int r;
+	const struct cgroup_limits *now = &l->s->limits;
+	struct cgroup_limits change = { 0 };
 
 	if (m->memory_bytes && m->memory_bytes != now->memory_max_bytes)
 		change.memory_max_bytes = m->memory_bytes;
@@ -457,13 +509,7 @@ static int change_limits(struct living *l, const struct monitor_stage *m, struct
 		change.cpu_max_milli = m->cpus_milli;
 	if (!change.memory_max_bytes && !change.pids_max && !change.cpu_max_milli)
 		return 0;
-	r = cgroup_update(l->s->cgroup, &change, err);
-	if (r < 0)
-		return r;
-	now->memory_max_bytes = change.memory_max_bytes ? change.memory_max_bytes : now->memory_max_bytes;
-	now->pids_max = change.pids_max ? change.pids_max : now->pids_max;
-	now->cpu_max_milli = change.cpu_max_milli ? change.cpu_max_milli : now->cpu_max_milli;
-	return 0;
+	return sandbox_change_limits(l->s, &change, err);
 }
 
 static int check_clocks(const struct settings *s, const struct monitor_stage *m, struct error *err)
@@ -472,6 +518,24 @@ static int check_clocks(const struct settings *s, const struct monitor_stage *m,
 	int r = check_number("wall_ns", m->wall_ns, 0, s->max_wall_ns + WALL_GRACE_S * NS_PER_S, err);
 
 	return r < 0 ? r : check_number("cpu_ns", m->cpu_ns, 0, s->max_wall_ns * (cpus ? cpus : 1), err);
+}
+
+static int change_disk(struct living *l, uint64_t bytes, struct error *err)
+{
+	int r = bytes && bytes != l->disk_bytes ? rootfs_resize(l->s->disk_fd, bytes, err) : 0;
+
+	if (r == 0 && bytes)
+		l->disk_bytes = bytes;
+	return r;
+}
+
+/*
+ * A limit below what the sandbox holds already. v1 refuses to set it (EBUSY), v2 kills the whole group at once: either way
+ * the program has reached its limit before it did anything.
+ */
+static bool is_beyond(const struct living *l, int code)
+{
+	return code == -EBUSY || (code == 0 && watch_is_oom(l));
 }
 
 int sandboxes_stage(struct sandboxes *set, uint32_t seq, const struct monitor_stage *m, struct error *err)
@@ -483,13 +547,24 @@ int sandboxes_stage(struct sandboxes *set, uint32_t seq, const struct monitor_st
 		r = check_limits(set->env.settings, m->memory_bytes, m->processes, m->cpus_milli, true, err);
 	if (r == 0)
 		r = check_clocks(set->env.settings, m, err);
+	if (r == 0 && m->disk_bytes)
+		r = check_number("disk_bytes", m->disk_bytes, DISK_MIN, set->env.settings->max_disk, err);
+	if (r == 0 && m->memory_bytes > l->s->limits.memory_max_bytes)
+		r = check_totals(set, 0, m->memory_bytes - l->s->limits.memory_max_bytes, err);
 	if (r == 0 && l->state != LIVING_UP)
-		r = error_set(err, ESRCH, "sandbox '%s' is over", m->id);
-	if (r == 0)
-		r = change_limits(l, m, err);
+		r = error_set(err, ESRCH, "sandbox '%s' has ended", m->id);
 	if (r < 0)
 		return r;
-	watch_stage(l, m);
+	if (!l->is_staged)
+		l->life_deadline_ns = clock_deadline_ns(set->env.totals->life_ns);
+	watch_stage(l, m); /* before the limits change: what that kills is the stage's */
+	r = change_disk(l, m->disk_bytes, err);
+	if (r == 0)
+		r = change_limits(l, m, err);
+	if (is_beyond(l, r))
+		limit_reached(l, STOP_MEMORY);
+	else if (r < 0)
+		return r;
 	front_link_send(set->env.link, MONITOR_DONE, seq, NULL, NULL, 0);
 	return 0;
 }
@@ -504,6 +579,16 @@ int sandboxes_finish(struct sandboxes *set, uint32_t seq, const struct monitor_f
 	l->finish_seq = seq;
 	happen(l, EV_FINISH);
 	return 0;
+}
+
+int sandboxes_measure(struct sandboxes *set, uint32_t seq, const struct monitor_measure *m, struct error *err)
+{
+	struct living *l = NULL;
+	int r = find_up(set, m->id, &l, err);
+
+	if (r == 0)
+		answer_facts(l, seq);
+	return r;
 }
 
 void sandboxes_kill(struct sandboxes *set, const struct monitor_kill *m)

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "supervisor/monitor/proto.h"
+#include "supervisor/protocol/proto.h"
 
 struct error;
 struct front_link;
@@ -21,12 +21,14 @@ struct policy_table;
 struct sandbox_host;
 struct sandboxes; /* opaque */
 struct settings;
+struct totals;
 
 enum { SANDBOXES_MAX = 2048 };
 
 /* All borrowed, and outlive the set. */
 struct sandboxes_env {
 	const struct settings *settings;
+	const struct totals *totals;
 	struct sandbox_host *host;
 	struct loop *loop;
 	struct front_link *link;
@@ -46,6 +48,7 @@ void sandboxes_free(struct sandboxes *set, unsigned timeout_ms);
  */
 int sandboxes_create(struct sandboxes *set, uint32_t seq, const struct monitor_create *m, struct error *err);
 int sandboxes_stage(struct sandboxes *set, uint32_t seq, const struct monitor_stage *m, struct error *err);
+int sandboxes_measure(struct sandboxes *set, uint32_t seq, const struct monitor_measure *m, struct error *err);
 int sandboxes_finish(struct sandboxes *set, uint32_t seq, const struct monitor_finish *m, struct error *err);
 /* These two have no answer: one that is not there is nothing. */
 void sandboxes_kill(struct sandboxes *set, const struct monitor_kill *m);

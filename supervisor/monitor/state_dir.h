@@ -29,7 +29,8 @@ struct state_dir {
 
 /*
  * Make what is missing, look up the front's user, take the locks. ret: state_dir_close().
- * Returns 0 or -errno: -EBUSY another monitor has one of the locks; -EINVAL CUBIT_USER is no account, or root.
+ * Returns 0 or -errno: -EBUSY another monitor has one of the locks; -EINVAL CUBIT_USER is no account, or root, or a
+ * directory that the service file hides (ProtectHome=).
  */
 int state_dir_open(const struct settings *settings, struct state_dir *ret, struct error *err);
 void state_dir_close(struct state_dir *s);

@@ -25,37 +25,46 @@ static uint64_t growth(uint64_t now, uint64_t base)
 
 void watch_stage(struct living *l, const struct monitor_stage *m)
 {
+	l->is_peak_new = cgroup_memory_peak_restart(l->s->cgroup);
 	(void)cgroup_stats(l->s->cgroup, &l->base, NULL); /* unknown numbers are marked */
 	l->cpu_ns = m->cpu_ns;
 	l->wall_deadline_ns = m->wall_ns ? clock_deadline_ns(m->wall_ns) : CLOCK_NEVER;
 	l->is_staged = true;
+	l->forks_above = false;
 }
 
-static bool is_oom(const struct living *l)
+bool watch_is_oom(const struct living *l)
 {
 	struct cgroup_stats st;
 
 	return cgroup_stats(l->s->cgroup, &st, NULL) == 0 && since(st.oom_kills, l->base.oom_kills) > 0;
 }
 
-bool watch_forks_refused(const struct living *l)
+void watch_forks(struct living *l)
 {
 	uint64_t hits = cgroup_pids_max_hits(l->s->cgroup);
+	struct cgroup_stats st;
 
-	return l->is_staged && since(hits, l->base.pids_max_hits) > 0;
+	if (!l->is_staged || since(hits, l->base.pids_max_hits) == 0)
+		return;
+	/* at once: where there is no peak, it is only to be seen now */
+	if (cgroup_stats(l->s->cgroup, &st, NULL) == 0)
+		l->forks_above = cgroup_forks_are_refused_above(l->s->cgroup, &st, l->s->limits.pids_max);
 }
 
-enum verdict_stop watch_look(const struct living *l, uint64_t now_ns, uint64_t *ret_next)
+enum verdict_stop watch_look(struct living *l, uint64_t now_ns, uint64_t *ret_next)
 {
 	const uint64_t soon = now_ns + WATCH_MAX_MS * NS_PER_MS;
-	uint64_t next = CLOCK_NEVER, used;
+	uint64_t next, used;
 
-	*ret_next = CLOCK_NEVER;
+	*ret_next = l->life_deadline_ns;
+	if (l->life_deadline_ns <= now_ns)
+		return STOP_WALL;
 	if (!l->is_staged)
 		return STOP_NONE;
 	if (l->wall_deadline_ns <= now_ns)
 		return STOP_WALL;
-	next = l->wall_deadline_ns;
+	next = l->wall_deadline_ns < l->life_deadline_ns ? l->wall_deadline_ns : l->life_deadline_ns;
 	if (l->cpu_ns) {
 		used = since(cgroup_cpu_usage_ns(l->s->cgroup), l->base.cpu_usage_ns);
 		if (used >= l->cpu_ns)
@@ -64,16 +73,36 @@ enum verdict_stop watch_look(const struct living *l, uint64_t now_ns, uint64_t *
 			next = now_ns + (l->cpu_ns - used);
 		next = next < soon ? next : soon;
 	}
-	/* v1 has no group OOM: finish at once what the kernel began. Nor does it announce refused forks. */
+	/* v1 has no group OOM: finish at once what the kernel began. Nor does it announce refused forks, which are only noted. */
 	if (sandbox_host_cgroups(l->s->host)->is_hybrid) {
-		if (is_oom(l))
+		if (watch_is_oom(l))
 			return STOP_MEMORY;
-		if (watch_forks_refused(l))
-			return STOP_PROCESSES;
+		watch_forks(l);
 		next = next < soon ? next : soon;
 	}
 	*ret_next = next;
 	return STOP_NONE;
+}
+
+/*
+ * How much more than at STAGE there was at once, at least. A peak that was passed since STAGE is that of the stage, otherwise
+ * what there is now has to do. Where memory ran out what was held before has made room first: then it was all the stage's.
+ */
+static uint64_t memory_grown(const struct living *l, const struct cgroup_stats *now, const struct cgroup_stats *base)
+{
+	bool is_new = l->is_peak_new || (l->is_staged && since(now->memory_peak_bytes, base->memory_peak_bytes) > 0);
+
+	if (!l->is_staged || l->stop == STOP_MEMORY || since(now->oom_kills, base->oom_kills) > 0 ||
+	    since(now->memory_max_hits, base->memory_max_hits) > 0)
+		return now->memory_peak_bytes;
+	return growth(is_new ? now->memory_peak_bytes : now->memory_now_bytes, base->memory_now_bytes);
+}
+
+/* Refused since the last look, where a peak still tells. */
+static bool is_refused_above(const struct living *l, const struct cgroup_stats *now, const struct cgroup_stats *base)
+{
+	return l->is_staged && now->pids_peak != CGROUP_UNKNOWN && since(now->pids_max_hits, base->pids_max_hits) > 0 &&
+	       cgroup_forks_are_refused_above(l->s->cgroup, now, l->s->limits.pids_max);
 }
 
 void watch_facts(const struct living *l, struct monitor_facts *ret)
@@ -94,11 +123,14 @@ void watch_facts(const struct living *l, struct monitor_facts *ret)
 		.pids_max_hits = growth(st.pids_max_hits, base->pids_max_hits),
 		.memory_peak_bytes = st.memory_peak_bytes,
 		.pids_peak = st.pids_peak,
+		.memory_grown_bytes = memory_grown(l, &st, base),
 		.io_read_bytes = st.io_read_bytes,
 		.io_write_bytes = st.io_write_bytes,
 		.disk_bytes = usage.used_bytes,
 		.disk_inodes = usage.used_inodes,
 		.disk_is_full = usage.is_full ? 1 : 0,
+		.oom_is_above = cgroup_oom_is_above(&st, base, l->s->limits.memory_max_bytes),
+		.forks_above = l->forks_above || is_refused_above(l, &st, base),
 	};
 	(void)snprintf(ret->id, sizeof(ret->id), "%s", l->id);
 }

@@ -18,22 +18,25 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "images/store.h"
+#include "images/store/store.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/cleanup.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 #include "runtime/cgroup/cgroup.h"
+#include "runtime/core_sched.h"
 #include "runtime/sandbox.h"
 #include "runtime/verdict.h"
 #include "supervisor/front/confine.h"
 #include "supervisor/monitor/monitor.h"
 #include "supervisor/monitor/monitor_impl.h"
 #include "supervisor/monitor/sandboxes.h"
+#include "supervisor/protocol/front_fds.h"
 #include "supervisor/settings.h"
 #include "tests/support/guest.h"
 #include "tests/support/host.h"
@@ -88,7 +91,7 @@ static void make_image(const char *state)
 	need(mkdir(state, 0711) == 0 && store_open(root, &s, &err) == 0, "a store opens %s", err.text);
 	need(store_layer_begin(s, &diff, &w, &dir, &err) == 0, "a layer is begun %s", err.text);
 	need(mkdirat(dir, "bin", 0755) == 0 && copy_file(host.layer_fd, "bin/payload", dir, "bin/payload") == 0 &&
-		     store_layer_commit(w, &err) == 0,
+		     store_layer_commit(w, NULL, &err) == 0,
 	     "and finished");
 	need(store_blob_put(s, config, strlen(config), &r.config, &err) == 0, "with a configuration");
 	r.blobs = &blob;
@@ -133,12 +136,15 @@ static void make_settings(struct settings *s, char *run_dir)
 		.drain_ns = 2 * NS_PER_S,
 		.origins = strdup(""),
 		.trusted_proxies = strdup(""),
+		.status_networks = strdup(""),
 		.callback_networks = strdup(""),
 		.redis_url = strdup(""),
 		.redis_ca = strdup(""),
 		.redis_streams = strdup(""),
 		.redis_list = strdup(""),
 		.redis_prefix = strdup(""),
+		.redis_policies = strdup(""),
+		.allow_policies = strdup(""),
 	};
 }
 
@@ -264,7 +270,7 @@ static struct monitor_create request(const char *id)
 
 static void box_take(struct box *b, struct message *m)
 {
-	b->s = (struct sandbox){ .sock = m->fds[0], .pidfd = -1, .disk_fd = -1, .next_seq = 1 };
+	b->s = (struct sandbox){ .sock = m->fds[0], .pidfd = -1, .disk_fd = -1, .proc_fd = -1, .next_seq = 1 };
 	b->out = m->fds[1];
 	b->err = m->fds[2];
 	b->index = m->fds[3];
@@ -345,6 +351,20 @@ static void settle(size_t n)
 }
 
 /* ---- an honest front ---- */
+
+/* What the kernel cannot do is refused once, in words; where it can, every sandbox below has it. */
+static void test_core_sched(void)
+{
+	struct monitor *none = NULL;
+	struct error err = ERROR_INIT;
+
+	settings.core_sched = true;
+	if (core_sched_probe() != CORE_SCHED_NO_KERNEL)
+		return;
+	is_int(monitor_open(&settings, &none, &err), -ENOTSUP, "CUBIT_CORE_SCHED on a kernel without it is refused");
+	ok(strstr(err.text, "CUBIT_CORE_SCHED") && strstr(err.text, "CONFIG_SCHED_CORE"), "in words: %s", err.text);
+	settings.core_sched = false;
+}
 
 static void test_resolve(void)
 {
@@ -477,9 +497,10 @@ static void test_process_limit(void)
 
 	create(&b, &m);
 	ready(&b);
-	stage(&b, (struct monitor_stage){ .processes = 8, .wall_ns = 20 * NS_PER_S });
+	stage(&b, (struct monitor_stage){ .processes = 8, .wall_ns = NS_PER_S });
 	(void)start(ARGV(PAYLOAD, "fork"));
-	ok(wait_stopped(&b, &stop) && stop == STOP_PROCESSES, "a program that forks too often is stopped");
+	ok(wait_stopped(&b, &stop) && stop == STOP_WALL,
+	   "a program that forks too often is refused, and goes on till its time is over");
 	f = finish(&b);
 	ok(f.pids_max_hits > 0 && f.pids_peak <= 9, "at the stage's limit");
 	(void)guest_done(&guest);
@@ -559,7 +580,7 @@ static void test_refused_create(void)
 	} texts[] = {
 		{ "an id with a slash", "../x", NULL, "default", EINVAL },
 		{ "no id", "", NULL, "default", EINVAL },
-		{ "an unknown manifest", "x", "sha256:0000000000000000000000000000000000000000000000000000000000000000", "default", ENOENT },
+		{ "an unknown manifest", "x", "sha256:0000000000000000000000000000000000000000000000000000000000000000", "default", ENOMEDIUM },
 		{ "a manifest that is a path", "x", "../../etc", "default", EINVAL },
 		{ "no manifest", "x", "", "default", EINVAL },
 		{ "an unknown policy", "x", NULL, "nothing", ENOENT },
@@ -632,6 +653,160 @@ static void test_policies(void)
 		ask(MONITOR_FINISH, &f, &a);
 	}
 	settle(0);
+}
+
+/* ---- a front that was taken over: each request is within its ceilings, only their sum is not ---- */
+
+static void finish_all(struct box *boxes, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		(void)finish(&boxes[i]);
+		box_close(&boxes[i]);
+	}
+	settle(0);
+}
+
+static void test_total_sandboxes(void)
+{
+	const struct totals before = mon->totals;
+	struct box boxes[3];
+	struct monitor_create m;
+	struct message a;
+
+	ok(before.sandboxes >= 2 * settings.slots && before.sandboxes < SANDBOXES_MAX,
+	   "%zu sandboxes are the most that %d slots need", before.sandboxes, (int)settings.slots);
+	mon->totals.sandboxes = 3;
+	m = request("first");
+	create(&boxes[0], &m);
+	m = request("second");
+	create(&boxes[1], &m);
+	m = request("third");
+	create(&boxes[2], &m);
+	m = request("fourth");
+	ask(MONITOR_CREATE, &m, &a);
+	ok(is_refused(&a, EAGAIN), "one sandbox more than there may be: refused");
+	finish_all(boxes, 3);
+	create(&boxes[0], &m);
+	ok(boxes[0].s.sock >= 0, "when they are gone there is room again");
+	finish_all(boxes, 1);
+	mon->totals = before;
+}
+
+static void test_total_memory(void)
+{
+	const struct totals before = mon->totals;
+	struct monitor_create m = request("heavy");
+	struct box boxes[2];
+	struct monitor_stage s = { .memory_bytes = 200 * MIB };
+	struct message a;
+
+	is_int((long)(before.memory_bytes / MIB), (long)(before.sandboxes * settings.max_memory / MIB),
+	       "without CUBIT_TOTAL_MEMORY the bound is that of the number");
+	mon->totals.memory_bytes = 192 * MIB;
+	create(&boxes[0], &m);
+	m = request("heavy-2");
+	create(&boxes[1], &m);
+	m = request("heavy-3");
+	m.memory_bytes = 65 * MIB;
+	ask(MONITOR_CREATE, &m, &a);
+	ok(is_refused(&a, EAGAIN), "more memory than all may have: refused");
+	memcpy(s.id, boxes[0].id, sizeof(s.id));
+	ask(MONITOR_STAGE, &s, &a);
+	ok(is_refused(&a, EAGAIN), "... and as a stage of one that is there");
+	stage(&boxes[0], (struct monitor_stage){ .memory_bytes = 128 * MIB });
+	finish_all(boxes, 2);
+	mon->totals = before;
+}
+
+static void test_total_journal(void)
+{
+	struct monitor_create m = request("writer");
+	struct statfs fs;
+	struct box b;
+
+	create(&b, &m);
+	ok(fstatfs(b.out, &fs) == 0 && (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize == mon->totals.journal_bytes,
+	   "all journals lie in a room of %llu MiB", (unsigned long long)(mon->totals.journal_bytes / MIB));
+	ok(fallocate(b.out, 0, 0, MIB) == 0, "one may be written");
+	ok(fallocate(b.out, 0, MIB, (off_t)mon->totals.journal_bytes + 4096) < 0 && errno == ENOSPC,
+	   "but not beyond that room");
+	ok(fchmod(b.out, 0755) == 0 && faccessat(b.out, "", X_OK, AT_EMPTY_PATH) < 0, "nor can it be a program");
+	finish_all(&b, 1);
+}
+
+/* Terminals are the machine's: each has its part, so that all of them together leave those of the host. */
+static void test_total_terminals(void)
+{
+	const struct totals before = mon->totals;
+	struct monitor_create m = request("terminals");
+	struct guest_call *c;
+	struct totals t;
+	struct box b;
+
+	totals_of(&settings, 1 << 30, 3072, &t);
+	is_int(t.ptys, 3072 / t.sandboxes, "3072 terminals are shared out among %zu sandboxes", t.sandboxes);
+	ok((uint64_t)before.ptys * before.sandboxes <= 3072 || before.ptys == 1,
+	   "... and so are those of this machine");
+	mon->totals.ptys = 3;
+	create(&b, &m);
+	ready(&b);
+	c = start(ARGV(PAYLOAD, "pty-hog"));
+	(void)guest_wait_open(&guest, c);
+	ok(guest_expect(c->fds[0], "terminals 3 then ENOSPC"), "three are three");
+	(void)guest_done(&guest);
+	finish_all(&b, 1);
+	mon->totals = before;
+}
+
+/* The clock of what is never started, and of what is started again and again. */
+static void test_lives(void)
+{
+	struct monitor_create m = request("idle");
+	uint32_t stop = STOP_NONE;
+	struct box b;
+	uint64_t now;
+
+	create(&b, &m);
+	ready(&b);
+	now = clock_now_ns();
+	(void)sandboxes_check(mon->sandboxes, now + mon->totals.unused_ns - NS_PER_S);
+	is_int(sandboxes_count(mon->sandboxes), 1, "a sandbox may stand ready for a while");
+	(void)sandboxes_check(mon->sandboxes, now + mon->totals.unused_ns + NS_PER_S);
+	ok(wait_stopped(&b, &stop) && stop == STOP_WALL, "but not for ever");
+	finish_all(&b, 1);
+
+	m = request("again");
+	create(&b, &m);
+	ready(&b);
+	stage(&b, (struct monitor_stage){ .wall_ns = 0 });
+	now = clock_now_ns();
+	(void)usleep(20000);
+	stage(&b, (struct monitor_stage){ .wall_ns = 0 });
+	ok(mon->totals.life_ns < mon->totals.unused_ns, "one in use has less time");
+	(void)sandboxes_check(mon->sandboxes, now + mon->totals.life_ns + 10 * NS_PER_MS);
+	ok(wait_stopped(&b, &stop) && stop == STOP_WALL,
+	   "a stage without a clock, and one more, do not put its end off");
+	finish_all(&b, 1);
+}
+
+static void test_allowed_policies(void)
+{
+	char *before = settings.allow_policies;
+	struct monitor_create m = request("listed");
+	struct message a;
+	struct box b;
+
+	settings.allow_policies = strdup("strict net");
+	ask(MONITOR_CREATE, &m, &a);
+	ok(is_refused(&a, EPERM), "a policy that is not on the list: refused");
+	(void)snprintf(m.policy, sizeof(m.policy), "mine");
+	ask(MONITOR_CREATE, &m, &a);
+	ok(is_refused(&a, EPERM), "... one of the operator's as well");
+	(void)snprintf(m.policy, sizeof(m.policy), "strict");
+	create(&b, &m);
+	finish_all(&b, 1);
+	free(settings.allow_policies);
+	settings.allow_policies = before;
 }
 
 static void test_many(void)
@@ -1178,6 +1353,7 @@ int main(int argc, char **argv)
 	make_image(settings.state_dir);
 	write_policy("broken", "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"nonsense\":1}");
 	leftovers_count(&host, &at_first);
+	test_core_sched();
 	open_monitor();
 	is_int(connect_front(), 0, "the first front has nothing to adopt");
 	test_resolve();
@@ -1192,6 +1368,12 @@ int main(int argc, char **argv)
 	settle(0);
 	test_refused_create();
 	test_policies();
+	test_total_sandboxes();
+	test_total_memory();
+	test_total_journal();
+	test_total_terminals();
+	test_lives();
+	test_allowed_policies();
 	test_many();
 	test_adopt();
 	test_garbage();
