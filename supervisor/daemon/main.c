@@ -5,7 +5,7 @@
  *
  *   cubitd             the monitor. Root. Makes sandboxes, watches their limits, reads no network input
  *    │   │ └── agent sockets, pidfds, control groups of every sandbox; duplicates of what a new front needs
- *    │   └──── SOCK_SEQPACKET, monitor protocol (supervisor/monitor/proto.h)
+ *    │   └──── SOCK_SEQPACKET, monitor protocol (supervisor/protocol/proto.h)
  *    ├─ cubitd --front the front. User `cubit`, no capability, own filter. HTTP, jobs, queue, database
  *    │    └─── agent sockets, by SCM_RIGHTS from the monitor: it talks to the sandboxes itself
  *    └─ cubit-init     pid 1 of a sandbox, its processes below it
@@ -21,7 +21,8 @@
  *
  * Who outlives whom: a front that dies is started again and handed every sandbox that lives; the listening sockets stay
  * open meanwhile. When the monitor dies, the front dies with it (PR_SET_PDEATHSIG), all agent sockets are closed, and
- * the jobs end; the next monitor removes what they left.
+ * the jobs end; the next monitor removes what they left. What shall outlive the service has its group in another unit,
+ * held by `cubitd --hold-cubes` (supervisor/monitor/keeper.h).
  *
  * Exit status: 0 stopped as asked; 1 failed; 2 a setting or the command line is wrong.
  */
@@ -33,8 +34,11 @@
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 #include "runtime/base/version.h"
+#include "supervisor/daemon/routes.h"
 #include "supervisor/front/front.h"
+#include "supervisor/monitor/keeper.h"
 #include "supervisor/monitor/monitor.h"
+#include "supervisor/protocol/front_fds.h"
 #include "supervisor/settings.h"
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -82,15 +86,28 @@ static int show_version(void)
 	return EXIT_OK;
 }
 
+/* The monitor itself says what the front would die of: once, in a line, before anything is started. */
+static int checked_monitor(const struct settings *s, struct error *err)
+{
+	int r = front_check(s, err);
+
+	return r < 0 ? EXIT_USAGE : monitor_main(s, err);
+}
+
 static int be_monitor(void)
 {
-	return with_settings(monitor_main);
+	return with_settings(checked_monitor);
+}
+
+static int be_keeper(void)
+{
+	return with_settings(keeper_main);
 }
 
 static int be_front(void)
 {
 	(void)prctl(PR_SET_NAME, "cubitd-front", 0, 0, 0); /* executed by descriptor, ps would show its number */
-	return front_main();
+	return front_main(daemon_routes, daemon_openapi);
 }
 
 static int show_config(void)
@@ -102,10 +119,9 @@ static const struct mode {
 	const char *argument;
 	int (*fn)(void);
 } modes[] = {
-	{ "--help", show_help },
-	{ "--version", show_version },
-	{ "--config", show_config },
-	{ FRONT_ARGUMENT, be_front }, /* for the monitor, not for people */
+	{ "--help", show_help },      { "--version", show_version },
+	{ "--config", show_config },  { KEEPER_ARGUMENT, be_keeper }, /* cubit-cubes.service */
+	{ FRONT_ARGUMENT, be_front },                                 /* for the monitor, not for people */
 };
 
 int main(int argc, char **argv)
