@@ -12,16 +12,7 @@ export CUBIT_URL=unix:$dir/sock
 unset CUBIT_KEY CUBIT_RUN
 python3 "$(dirname "$0")/../lib/fake_daemon.py" "$dir/sock" "$log" 2>"$dir/fake.err" &
 background+=("$!")
-soon() # COMMAND...: until it succeeds
-{
-	local i
-	for ((i = 0; i < 100; i++)); do
-		"$@" && return 0
-		sleep 0.1
-	done
-	return 1
-}
-soon test -S "$dir/sock"
+within 10 test -S "$dir/sock"
 echo 'print("hi")' >"$dir/a.py"
 
 run() # ARGUMENT...: -> $status, $dir/out, $dir/err
@@ -77,6 +68,10 @@ is "$status" 0 'events that break off again and again are come back to'
 is "$(tr '\n' ' ' <"$dir/out")" 'one two three ' 'with nothing lost and nothing twice'
 run run restart "$dir/a.py"
 is "$status $(tr '\n' ' ' <"$dir/out")" '0 before after ' 'a daemon that restarts is waited for'
+started=$(date +%s%N)
+run run later "$dir/a.py"
+is "$status $(tr '\n' ' ' <"$dir/out")" '0 before after ' 'one that says when it will be back is come back to'
+is "$((($(date +%s%N) - started) / 100000000 >= 20)) $(grep -c '/stream' "$log")" '1 3' 'then, and not before'
 run run flaky "$dir/a.py"
 is "$status" 0 'a submission that broke off is sent again'
 is "$(python3 -c '
@@ -103,7 +98,7 @@ like "$(cat "$dir/err")" 'No such file or directory; is cubitd running' 'and say
 : >"$log"
 "$cubit" run endless "$dir/a.py" >"$dir/out" 2>"$dir/err" </dev/null &
 pid=$!
-soon grep -q start "$dir/out"
+within 10 grep -q start "$dir/out"
 kill -TERM "$pid"
 wait "$pid"
 is "$?" 143 'SIGTERM ends it'
@@ -167,7 +162,7 @@ is "$(sent 'r["headers"]["Idempotency-Key"]')" k7 'with the key given'
 # ---- files handed back ----
 mkdir "$dir/back"
 run run files "$dir/a.py" --output '**' --output-dir "$dir/back"
-is "$status $(cat "$dir/back/a.txt") $(xxd -p "$dir/back/out/deep/b.bin")" '0 hi 0001' 'files that are handed back are written'
+is "$status $(cat "$dir/back/a.txt") $(od -An -tx1 "$dir/back/out/deep/b.bin" | tr -d " \n")" '0 hi 0001' 'files that are handed back are written'
 run run files "$dir/a.py" --output '**' --output-dir "$dir/back"
 is "$status" 1 'but replace none'
 like "$(cat "$dir/err")" "'a.txt' is there already; --overwrite replaces it" 'unless told to'

@@ -6,10 +6,12 @@ usage: fake_daemon.py SOCKET LOG
 What a job does is its `runtime`; ids are "j-RUNTIME". Each request is a line of JSON in LOG.
 """
 import base64
+import hashlib
 import http.server
 import json
 import os
 import socketserver
+import struct
 import sys
 import threading
 import time
@@ -42,6 +44,7 @@ EVENTS = {
     "escape": [end(1, "runtime_error", "\x1b[2Jgone\r", 1)],
     "cut": [event(1, "stdout", data="one\n"), event(2, "stdout", data="two\n"), event(3, "stdout", data="three\n"), end(4)],
     "restart": [event(1, "stdout", data="before\n"), event(2, "stdout", data="after\n"), end(3)],
+    "later": [event(1, "stdout", data="before\n"), event(2, "stdout", data="after\n"), end(3)],
     "endless": [event(1, "stdout", data="start\n")],
     "garbage": [],
     "files": [end(1)],
@@ -73,16 +76,26 @@ class Handler(http.server.BaseHTTPRequestHandler):
             json.dump({"method": self.command, "path": self.path, "headers": dict(self.headers), "body": body}, f)
             f.write("\n")
 
-    def answer(self, status, value, kind="application/json"):
+    def answer(self, status, value, kind="application/json", **headers):
         text = value if isinstance(value, str) else json.dumps(value)
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(text.encode())))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         self.wfile.write(text.encode())
 
-    def refuse(self, status, code, message, field=None):
-        self.answer(status, {"error": {"code": code, "message": message, "field": field}})
+    def refuse(self, status, code, message, field=None, **headers):
+        self.answer(status, {"error": {"code": code, "message": message, "field": field}}, **headers)
+
+    def is_away(self, name):
+        """It stops, and says when it will be back."""
+        with lock:
+            if name != "later" or seen.get("stream later", 0) != 2:
+                return False
+        self.refuse(503, "stopping", "this node is stopping", Retry_After="2")
+        return True
 
     def body(self):
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -127,6 +140,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.note()
         path, _, query = self.path.partition("?")
         parts = path.split("/")
+        if path.endswith("/stream"):
+            return self.stream(parts[3][2:], int(query.partition("from=")[2] or 1))
         if path.endswith("/events"):
             return self.events(parts[3][2:], int(query.partition("from=")[2] or 1))
         if path.startswith("/v1/jobs/"):
@@ -150,6 +165,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def job(self, name):
         if name not in EVENTS:
             return self.refuse(404, "not_found", "there is no job 'j-%s'" % name)
+        if self.is_away(name):
+            return None
         job = {"id": "j-" + name, "status": "ok", "exit_code": 0, "stdout": "hi\n", "stderr": "", "compile": None,
                "outputs": OUTPUTS, "state": "done"}
         hostile = os.environ.get("HOSTILE_OUTPUT")
@@ -172,30 +189,63 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
         self.wfile.flush()
 
+    def frame(self, opcode, data, is_final=True):
+        size = struct.pack("!B", len(data)) if len(data) < 126 else struct.pack("!BH", 126, len(data))
+        self.wfile.write(bytes([opcode | (0x80 if is_final else 0)]) + size + data)
+        self.wfile.flush()
+
+    def upgrade(self):
+        key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
+        self.end_headers()
+        self.close_connection = True
+
+    def stream(self, name, first):
+        if name not in EVENTS:
+            return self.refuse(404, "not_found", "there is no job 'j-%s'" % name)
+        times = count("stream " + name)
+        if self.is_away(name):
+            return None
+        if name == "restart" and times == 2:
+            return self.refuse(503, "starting", "this node is starting")
+        if name == "restart" and times == 3:
+            self.close_connection = True
+            return None  # answers nothing
+        self.upgrade()
+        if name == "garbage":
+            self.frame(1, b"[1]")
+        for e in EVENTS[name]:
+            if e["n"] < first:
+                continue
+            text = json.dumps(e).encode()
+            if name == "cut" and e["n"] == times + 1:
+                self.frame(1, text[:10], False)
+                self.wfile.write(b"\x80\x7e\x10\x00half")  # in the middle of a frame
+                return None
+            if name in ("restart", "later") and times == 1 and e["n"] == 2:
+                return self.frame(8, struct.pack("!H", 1001) + b"the server is stopping")
+            self.frame(1, text[:7], False)
+            self.frame(9, b"are you there?")
+            self.frame(0, text[7:])
+        if name == "endless":
+            time.sleep(30)
+        return self.frame(8, struct.pack("!H", 1000))
+
     def events(self, name, first):
         if name not in EVENTS:
             return self.refuse(404, "not_found", "there is no job 'j-%s'" % name)
-        times = count("events " + name)
-        if name == "restart" and times == 2:
-            return self.refuse(503, "starting", "this node is starting")
         self.send_response(200)
         self.send_header("Content-Type", "application/x-ndjson")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        if name == "garbage":
-            self.chunk(b"[1]\n")
         for e in EVENTS[name]:
-            if e["n"] < first:
-                continue
             line = json.dumps(e).encode() + b"\n"
-            if name == "cut" and e["n"] == times + 1:
-                self.chunk(line[:10])  # in the middle of a line
-                self.close_connection = True
-                return None
-            if name == "restart" and times == 1 and e["n"] == 2:
-                break
-            self.chunk(line[:7])
-            self.chunk(line[7:] + b"\n")
+            if e["n"] >= first:
+                self.chunk(line[:7])
+                self.chunk(line[7:] + b"\n")
         if name == "endless":
             time.sleep(30)
         self.wfile.write(b"0\r\n\r\n")

@@ -3,6 +3,7 @@
 
 usage: interactive.py SOCKET
 """
+import hashlib
 import http.client
 import json
 import os
@@ -100,5 +101,31 @@ w = WebSocket(path, f"/v1/jobs/{job}/stream")
 w.send({"type": "stdin", "data": "more"})
 got = w.until(lambda m: m["type"] == "exit")
 check("3" in text(got), "a job that is not interactive takes no more input", got)
+
+# more than waits for a job: what it does not read yet is not taken
+job = submit("import hashlib, sys, time; print('ready', flush=True); time.sleep(1.5)\n"
+             "print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())", interactive=True)
+w = WebSocket(path, f"/v1/jobs/{job}/stream")
+w.until(has("ready"))
+pieces = [os.urandom(60000) for _ in range(80)]
+for piece in pieces:
+    w.send(piece, opcode=2)
+w.send({"type": "stdin_end"})
+rest = w.until(lambda m: m["type"] == "exit")
+check(hashlib.sha256(b"".join(pieces)).hexdigest() in text(rest), "more input than waits anywhere arrives whole", rest)
+
+job = submit("import time; print('ready', flush=True); time.sleep(3)", interactive=True)
+w = WebSocket(path, f"/v1/jobs/{job}/stream", timeout=1)
+w.until(has("ready"))
+try:
+    for piece in pieces:
+        w.send(piece, opcode=2)
+    sent = True
+except TimeoutError:
+    sent = False
+check(not sent, "a job that reads nothing stops its client")
+w.sock.settimeout(30)
+rest = w.until(lambda m: m["type"] == "exit")
+check(rest and rest[-1]["type"] == "exit" and w.receive() is None and w.code == 1000, "which gets its end all the same", rest)
 print(f"1..{count}")
 sys.exit(failed)

@@ -1,6 +1,7 @@
 /* HTTP to the daemon over libcurl: see client.h. */
 #include "tools/cubit/client.h"
 
+#include <ctype.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,8 +15,9 @@
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/parse.h"
+#include "runtime/base/utf8.h"
 #include "runtime/base/version.h"
-#include "supervisor/jobs/utf8.h"
+#include "supervisor/settings.h"
 
 enum {
 	ANSWER_MAX_BYTES = 512 << 20, /* results carry output and files */
@@ -24,6 +26,7 @@ enum {
 	CONNECT_S = 10,
 	SILENT_S = 60, /* a call without a byte for so long is over */
 	TEXT_MAX_BYTES = 400,
+	RETRY_AFTER_MOST_S = 3600,
 };
 
 static const char no_memory[] = "out of memory";
@@ -33,7 +36,9 @@ struct client {
 	char *base;   /* "http://host" */
 	char *where;  /* what messages call it */
 	char *socket; /* path; NULL: network */
-	bool has_key;
+	char *host;
+	uint16_t port;
+	char *authorization; /* "Bearer KEY"; NULL: no key */
 	struct curl_slist *headers;
 	json_t *refusal;
 	const volatile sig_atomic_t *interrupt;
@@ -68,17 +73,16 @@ static int set_socket(struct client *c, const char *path, struct error *err)
 
 static int set_default_socket(struct client *c, struct error *err)
 {
-	const char *run = getenv("CUBIT_RUN");
 	char path[4096];
 
-	(void)snprintf(path, sizeof(path), "%s/cubit.sock", run && *run ? run : "/run/cubit");
+	(void)snprintf(path, sizeof(path), "%s/cubit.sock", settings_used()->run_dir);
 	return set_socket(c, path, err);
 }
 
 /* The text is not quoted: a URL may have a password in it, though ours do not. */
 static int set_network(struct client *c, const char *url, struct error *err)
 {
-	char *scheme = NULL, *host = NULL, *path = NULL, *whole = NULL;
+	char *scheme = NULL, *host = NULL, *port = NULL, *path = NULL, *whole = NULL;
 	CURLU *u = curl_url();
 	int r = 0;
 
@@ -88,6 +92,7 @@ static int set_network(struct client *c, const char *url, struct error *err)
 	    curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
 	    (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0) ||
 	    curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
+	    curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) != CURLUE_OK ||
 	    curl_url_get(u, CURLUPART_PATH, &path, 0) != CURLUE_OK || strcmp(path, "/") != 0) {
 		r = error_set(err, EINVAL,
 			      "the URL of the daemon is http://host[:port], https://host[:port] or unix:/path");
@@ -99,11 +104,14 @@ static int set_network(struct client *c, const char *url, struct error *err)
 		whole[strlen(whole) - (whole[strlen(whole) - 1] == '/')] = '\0';
 		c->base = strdup(whole);
 		c->where = strdup(whole);
-		if (!c->base || !c->where)
+		c->host = strdup(host);
+		c->port = (uint16_t)strtoul(port, NULL, 10); /* which libcurl has looked at */
+		if (!c->base || !c->where || !c->host)
 			r = error_set(err, ENOMEM, no_memory);
 	}
 	curl_free(scheme);
 	curl_free(host);
+	curl_free(port);
 	curl_free(path);
 	curl_free(whole);
 	curl_url_cleanup(u);
@@ -135,6 +143,9 @@ static int set_key(struct client *c, const char *key, struct error *err)
 		return error_set(err, ENOMEM, no_memory);
 	}
 	r = client_add_header(c, line);
+	c->authorization = strdup(line + strlen("Authorization: "));
+	if (!c->authorization)
+		r = -ENOMEM;
 	explicit_bzero(line, strlen(line));
 	return r < 0 ? error_set(err, ENOMEM, no_memory) : 0;
 }
@@ -145,9 +156,9 @@ int client_new(const char *url, const char *key, struct client **ret, struct err
 	int r = 0;
 
 	if (!url || !*url)
-		url = getenv("CUBIT_URL");
+		url = settings_used()->url;
 	if (!key || !*key)
-		key = getenv("CUBIT_KEY");
+		key = settings_used()->key;
 	if (!c || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(c->curl = curl_easy_init()))
 		r = error_set(err, ENOMEM, no_memory);
 	else if (!url || !*url)
@@ -156,10 +167,8 @@ int client_new(const char *url, const char *key, struct client **ret, struct err
 		r = set_socket(c, url + 5, err);
 	else
 		r = set_network(c, url, err);
-	if (r == 0 && key && *key) {
+	if (r == 0 && key && *key)
 		r = set_key(c, key, err);
-		c->has_key = true;
-	}
 	if (r == 0 && client_add_header(c, "Expect:") < 0)
 		r = error_set(err, ENOMEM, no_memory);
 	if (r < 0) {
@@ -181,7 +190,22 @@ void client_free(struct client *c)
 	free(c->base);
 	free(c->where);
 	free(c->socket);
+	free(c->host);
+	free(c->authorization);
 	free(c);
+}
+
+struct client_peer client_peer(const struct client *c)
+{
+	return (struct client_peer){
+		.socket = c->socket,
+		.host = c->host,
+		.port = c->port,
+		.is_tls = strncmp(c->base, "https:", 6) == 0,
+		.authorization = c->authorization,
+		.where = c->where,
+		.interrupt = c->interrupt,
+	};
 }
 
 void client_set_interrupt(struct client *c, const volatile sig_atomic_t *flag)
@@ -266,13 +290,40 @@ static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl
 	return x->result != 0;
 }
 
+static const char retry_after[] = "retry-after:";
+
+/* Digits; a date, which ours does not send, is 0. The text is not terminated. */
+static unsigned seconds(const char *text, size_t size)
+{
+	unsigned s = 0;
+
+	for (; size > 0 && *text == ' '; text++)
+		size--;
+	for (; size > 0 && isdigit((unsigned char)*text) && s < RETRY_AFTER_MOST_S; text++, size--)
+		s = s * 10 + (unsigned)(*text - '0');
+	return s < RETRY_AFTER_MOST_S ? s : RETRY_AFTER_MOST_S;
+}
+
 static size_t on_header(char *data, size_t unit, size_t n, void *arg)
 {
 	struct exchange *x = arg;
 
-	(void)data;
 	x->last_ns = clock_now_ns();
+	if (unit * n > strlen(retry_after) && strncasecmp(data, retry_after, strlen(retry_after)) == 0)
+		x->reply->retry_after_s = seconds(data + strlen(retry_after), unit * n - strlen(retry_after));
 	return unit * n;
+}
+
+/* A file of settings that we may not read could have said where the daemon is. Appends to err; returns its -code. */
+static int say_unread(const struct client *c, struct error *err)
+{
+	const char *unread = settings_used()->unread;
+	size_t n = strlen(err->text);
+
+	if (c->socket && unread)
+		(void)snprintf(err->text + n, sizeof(err->text) - n,
+			       " (what %s says is not known here: you may not read it)", unread);
+	return -err->code;
 }
 
 static int unreachable(const struct client *c, CURLcode code, const char *words, struct error *err)
@@ -281,13 +332,15 @@ static int unreachable(const struct client *c, CURLcode code, const char *words,
 
 	(void)curl_easy_getinfo(c->curl, CURLINFO_OS_ERRNO, &os_error);
 	if (c->socket && (os_error == EACCES || os_error == EPERM))
-		return error_set(err, ECONNREFUSED,
-				 "the daemon's socket '%s' is not ours to use: be root, or use --url and --key",
-				 c->where);
-	if (c->socket && code == CURLE_COULDNT_CONNECT)
-		return error_set(err, ECONNREFUSED, "the daemon cannot be reached at '%s': %s; is cubitd running?",
-				 c->where, os_error ? strerror((int)os_error) : words);
-	return error_set(err, ECONNREFUSED, "the daemon cannot be reached at %s: %s", c->where, words);
+		(void)error_set(err, ECONNREFUSED,
+				"only root may use the daemon's socket '%s': be root, or use --url and --key",
+				c->where);
+	else if (c->socket && code == CURLE_COULDNT_CONNECT)
+		(void)error_set(err, ECONNREFUSED, "the daemon cannot be reached at '%s': %s; is cubitd running?",
+				c->where, os_error ? strerror((int)os_error) : words);
+	else
+		(void)error_set(err, ECONNREFUSED, "the daemon cannot be reached at %s: %s", c->where, words);
+	return say_unread(c, err);
 }
 
 static int transfer_failed(const struct exchange *x, CURLcode code, const char *words, struct error *err)
@@ -321,9 +374,9 @@ static int refused(struct client *c, const struct client_reply *r, struct error 
 	(void)snprintf(text, sizeof(text), "%s", message);
 	utf8_clean(text);
 	return error_set(err, code, "%s%s", text,
-			 r->status != 401 ? ""
-			 : c->has_key     ? " (the key that was given)"
-					  : " (give a key with --key or CUBIT_KEY)");
+			 r->status != 401   ? ""
+			 : c->authorization ? " (the key that was given)"
+					    : " (give a key with --key or CUBIT_KEY)");
 }
 
 static bool set_options(struct exchange *x, const char *method, const char *url, const char *body, char *words)
@@ -350,6 +403,10 @@ static bool set_options(struct exchange *x, const char *method, const char *url,
 	(void)curl_easy_setopt(h, CURLOPT_NOPROGRESS, 0L);
 	(void)curl_easy_setopt(h, CURLOPT_XFERINFOFUNCTION, on_progress);
 	(void)curl_easy_setopt(h, CURLOPT_XFERINFODATA, x);
+	if (*settings_used()->ca) {
+		is_ok = is_ok && curl_easy_setopt(h, CURLOPT_CAINFO, settings_used()->ca) == CURLE_OK;
+		(void)curl_easy_setopt(h, CURLOPT_CAPATH, NULL); /* these, instead of the system's */
+	}
 	if (strncmp(url, "https:", 6) != 0) /* a key in clear text does not pass through a proxy */
 		(void)curl_easy_setopt(h, CURLOPT_PROXY, "");
 	if (!x->fn) {

@@ -3,6 +3,8 @@
  * network with a key. Requests one after the other, on one connection; everything blocks.
  *
  * What the daemon says is foreign text: errors come cleaned of what a terminal would obey.
+ *
+ * Runs in: the cubit command.
  */
 #pragma once
 
@@ -10,6 +12,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "runtime/base/buf.h"
 
@@ -30,13 +33,26 @@ void client_free(struct client *c);
 /* Once *flag is set (by a signal handler), what waits for the daemon ends with -EINTR. NULL: never. */
 void client_set_interrupt(struct client *c, const volatile sig_atomic_t *flag);
 
+/* Where the daemon is, for whoever connects by themselves. Borrowed from the client. */
+struct client_peer {
+	const char *socket; /* path; NULL: network */
+	const char *host;   /* as in the URL, an IPv6 address in brackets */
+	uint16_t port;
+	bool is_tls;
+	const char *authorization;              /* "Bearer KEY"; NULL: no key */
+	const char *where;                      /* for words */
+	const volatile sig_atomic_t *interrupt; /* may be NULL */
+};
+struct client_peer client_peer(const struct client *c);
+
 /* A header for each request from now on: "Name: value". Returns 0 or -ENOMEM. */
 int client_add_header(struct client *c, const char *line);
 
 struct client_reply {
 	long status;
-	json_t *json;    /* NULL when it is not JSON */
-	struct buf text; /* as it came */
+	json_t *json;           /* NULL when it is not JSON */
+	struct buf text;        /* as it came */
+	unsigned retry_after_s; /* what the daemon asks for; 0: nothing */
 };
 void client_reply_done(struct client_reply *r);
 #define cleanup_reply __attribute__((cleanup(client_reply_done)))

@@ -2,7 +2,9 @@
  * What the commands of `cubit` share: how they are called, their options and their exit statuses.
  *
  * Exit statuses, one meaning each: 0 done, and the answer is yes; 1 it could not be done, or the answer is no;
- * 2 the command line was wrong, nothing was done.
+ * 2 the command line or a setting was wrong, nothing was done.
+ *
+ * Runs in: the cubit command.
  */
 #pragma once
 
@@ -26,6 +28,7 @@ int node_main(int argc, char **argv);
 int pool_main(int argc, char **argv);
 int run_main(int argc, char **argv);
 int runtime_main(int argc, char **argv);
+int setup_main(int argc, char **argv);
 int stats_main(int argc, char **argv);
 
 /* One option of a command. A table of them ends with a row without a name. */

@@ -40,6 +40,7 @@ static const struct {
 	{ "runtime", "ls", "--json" },
 	{ "runtime", "show", "" },
 	{ "runtime", "test", "--all --json --rootfs" },
+	{ "setup", "", "--install --force --list" },
 };
 
 enum { OTHERS = sizeof(others) / sizeof(others[0]) };

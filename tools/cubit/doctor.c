@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -25,10 +24,18 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/version.h"
+#include "runtime/capability.h"
 #include "runtime/cgroup/cgroup_host.h"
+#include "supervisor/settings.h"
 #include "tools/cubit/command.h"
 
 enum { CHECK_TIMEOUT_S = 15, PRINT_WIDTH = 110, NAME_WIDTH = 20 };
+
+/* A row of runtime/surroundings.h: what the monitor refuses to start without, or warns of. */
+#define SURROUNDING(n)                                                                                                 \
+	{                                                                                                              \
+		.name = (n), .group = "surroundings", .run = check_surrounding                                         \
+	}
 
 #define CONTROLLER(n, controller)                                                                                      \
 	{                                                                                                              \
@@ -40,7 +47,10 @@ enum { CHECK_TIMEOUT_S = 15, PRINT_WIDTH = 110, NAME_WIDTH = 20 };
 static const struct check checks[] = {
 	{ .name = "kernel",             .group = "system",     .run = check_kernel },
 	{ .name = "root",               .group = "system",     .run = check_root },
+	{ .name = "settings",           .group = "system",     .run = check_settings },
 	{ .name = "smt",                .group = "system",     .run = check_smt },
+	{ .name = "core-scheduling",    .group = "system",     .run = check_core_sched },
+	{ .name = "speculation",        .group = "system",     .run = check_speculation },
 	{ .name = "user-namespaces",    .group = "sandbox",    .run = check_userns, .needs_root = true },
 	{ .name = "idmapped-overlay",   .group = "sandbox",    .run = check_idmap, .needs_root = true },
 	{ .name = "seccomp",            .group = "sandbox",    .run = check_seccomp },
@@ -55,14 +65,24 @@ static const struct check checks[] = {
 	CONTROLLER("cgroup-cpuset", CGROUP_CPUSET),
 	CONTROLLER("cgroup-freezer", CGROUP_FREEZER),
 	{ .name = "swap",               .group = "cgroups",    .run = check_cgroup_swap },
+	SURROUNDING("capabilities"),
+	SURROUNDING("resource-limits"),
+	SURROUNDING("scheduling"),
+	SURROUNDING("mounts"),
+	SURROUNDING("fresh-proc"),
+	SURROUNDING("memory-files"),
+	SURROUNDING("outer-filter"),
+	SURROUNDING("write-or-execute"),
+	SURROUNDING("overcommit"),
 	{ .name = "nftables",           .group = "network",    .run = check_nftables },
 	{ .name = "veth",               .group = "network",    .run = check_veth },
-	{ .name = "open-files",         .group = "limits",     .run = check_open_files },
 	{ .name = "namespace-counts",   .group = "limits",     .run = check_namespace_counts },
 	{ .name = "pid-max",            .group = "limits",     .run = check_pid_max },
 	{ .name = "inotify",            .group = "limits",     .run = check_inotify },
+	{ .name = "budgets",            .group = "limits",     .run = check_budgets },
 	{ .name = "sys-resource",       .group = "limits",     .run = check_sys_resource },
 	{ .name = "disk",               .group = "resources",  .run = check_disk },
+	{ .name = "images",             .group = "resources",  .run = check_images, .needs_root = true },
 	{ .name = "memory",             .group = "resources",  .run = check_memory },
 	{ .name = "redis",              .group = "services",   .run = check_redis },
 	{ .name = "s3",                 .group = "services",   .run = check_s3 },
@@ -130,11 +150,10 @@ void finding_remedy(struct finding *f, const char *fmt, ...)
 
 void doctor_state_dir(char *ret, size_t size)
 {
-	const char *given = getenv("CUBIT_STATE");
 	struct stat st;
 	char *slash;
 
-	(void)snprintf(ret, size, "%s", given && *given ? given : "/var/lib/cubit");
+	(void)snprintf(ret, size, "%s", settings_used()->state_dir);
 	while (stat(ret, &st) < 0 || !S_ISDIR(st.st_mode)) {
 		slash = strrchr(ret, '/');
 		if (!slash) {
@@ -165,10 +184,7 @@ bool doctor_read_number(const char *path, long long *ret)
 
 bool doctor_has_capability(int cap)
 {
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2] = { { 0 } };
-
-	return syscall(SYS_capget, &header, data) == 0 && (data[cap / 32].effective >> (cap % 32) & 1);
+	return capability_is_effective(cap);
 }
 
 static char group_name[64];

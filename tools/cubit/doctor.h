@@ -52,6 +52,9 @@ const char *doctor_group_name(void);
 /* ---- one file per subject: doctor_SUBJECT.c ---- */
 void check_kernel(const struct check *c, struct finding *f);
 void check_root(const struct check *c, struct finding *f);
+void check_settings(const struct check *c, struct finding *f);
+void check_speculation(const struct check *c, struct finding *f);
+void check_core_sched(const struct check *c, struct finding *f);
 void check_smt(const struct check *c, struct finding *f);
 void check_userns(const struct check *c, struct finding *f);
 void check_idmap(const struct check *c, struct finding *f);
@@ -64,12 +67,14 @@ void undo_cgroup(const struct check *c);
 void check_seccomp(const struct check *c, struct finding *f);
 void check_veth(const struct check *c, struct finding *f);
 void check_nftables(const struct check *c, struct finding *f);
-void check_open_files(const struct check *c, struct finding *f);
+void check_surrounding(const struct check *c, struct finding *f); /* the row of that name */
 void check_namespace_counts(const struct check *c, struct finding *f);
 void check_pid_max(const struct check *c, struct finding *f);
 void check_inotify(const struct check *c, struct finding *f);
+void check_budgets(const struct check *c, struct finding *f);
 void check_sys_resource(const struct check *c, struct finding *f);
 void check_disk(const struct check *c, struct finding *f);
+void check_images(const struct check *c, struct finding *f);
 void check_memory(const struct check *c, struct finding *f);
 void check_redis(const struct check *c, struct finding *f);
 void check_s3(const struct check *c, struct finding *f);

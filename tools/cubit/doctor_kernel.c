@@ -27,24 +27,8 @@ void check_kernel(const struct check *c, struct finding *f)
 	finding_remedy(f, "install a kernel >= %d.%d (Debian 12 and Ubuntu 24.04 have one)", NEED_MAJOR, NEED_MINOR);
 }
 
-static const struct {
-	int cap;
-	const char *name, *why;
-} needed[] = {
-	{ CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "namespaces and mounts" },
-	{ CAP_NET_ADMIN, "CAP_NET_ADMIN", "links and packet filter" },
-	{ CAP_SETUID, "CAP_SETUID", "id maps of sandboxes" },
-	{ CAP_SETGID, "CAP_SETGID", "id maps of sandboxes" },
-	{ CAP_CHOWN, "CAP_CHOWN", "files of layers" },
-	{ CAP_DAC_OVERRIDE, "CAP_DAC_OVERRIDE", "files of layers" },
-	{ CAP_FOWNER, "CAP_FOWNER", "files of layers" },
-	{ CAP_KILL, "CAP_KILL", "ending sandboxes" },
-};
-
 void check_root(const struct check *c, struct finding *f)
 {
-	char lacking[256] = "";
-
 	(void)c;
 	if (geteuid() != 0) {
 		finding_missing(f,
@@ -54,20 +38,12 @@ void check_root(const struct check *c, struct finding *f)
 		finding_remedy(f, "sudo cubit doctor");
 		return;
 	}
-	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
-		size_t used = strlen(lacking);
-
-		if (!doctor_has_capability(needed[i].cap))
-			(void)snprintf(lacking + used, sizeof(lacking) - used, "%s%s (%s)", used ? ", " : "",
-				       needed[i].name, needed[i].why);
-	}
-	if (lacking[0]) {
-		finding_missing(f, "root, but without %s", lacking);
-		finding_remedy(f,
-			       "are we in a container? run Cubit on the host, or in one that keeps these capabilities");
+	if (!doctor_has_capability(CAP_NET_ADMIN)) {
+		finding_missing(f, "root, but without CAP_NET_ADMIN (links and packet filter)");
+		finding_remedy(f, "are we in a container? run Cubit on the host, or in one that keeps this capability");
 		return;
 	}
-	finding_ok(f, "yes, with the capabilities that namespaces, mounts, cgroups and links need");
+	finding_ok(f, "yes, with the capability that links need");
 }
 
 void check_smt(const struct check *c, struct finding *f)

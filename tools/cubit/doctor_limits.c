@@ -1,31 +1,30 @@
 /* Checks of the bounds that the kernel sets for us: see doctor.h. */
-#include <errno.h>
 #include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 
+#include "runtime/surroundings.h"
 #include "tools/cubit/doctor.h"
 
-enum { OPEN_FILES = 65536, NAMESPACES = 1024, PIDS = 32768, INOTIFY_INSTANCES = 1024, INOTIFY_WATCHES = 65536 };
+enum { NAMESPACES = 1024, PIDS = 32768, INOTIFY_INSTANCES = 1024, INOTIFY_WATCHES = 65536 };
 
-void check_open_files(const struct check *c, struct finding *f)
+/* A name without a row is a fault of ours, and the test of doctor finds it: it says so of itself. */
+void check_surrounding(const struct check *c, struct finding *f)
 {
-	struct rlimit limit;
+	struct surrounding s;
 
-	(void)c;
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
-		finding_warning(f, "getrlimit: %s", strerror(errno));
-		return;
+	for (size_t i = 0; i < surroundings_count(); i++) {
+		if (strcmp(surroundings_name(i), c->name) != 0)
+			continue;
+		surroundings_look(i, &s);
+		if (s.status == SURROUNDING_FINE)
+			finding_ok(f, "%s", s.detail);
+		else if (s.status == SURROUNDING_POOR)
+			finding_warning(f, "%s", s.detail);
+		else
+			finding_missing(f, "%s", s.detail);
+		finding_remedy(f, "%s", s.remedy);
 	}
-	if (limit.rlim_max >= OPEN_FILES) {
-		finding_ok(f, "at most %llu open files", (unsigned long long)limit.rlim_max);
-		return;
-	}
-	finding_warning(f, "at most %llu open files, %d are recommended: each sandbox takes about ten",
-			(unsigned long long)limit.rlim_max, OPEN_FILES);
-	finding_remedy(f, "LimitNOFILE=%d in the unit (the one we ship has it), or ulimit -Hn %d", OPEN_FILES * 8,
-		       OPEN_FILES * 8);
 }
 
 void check_namespace_counts(const struct check *c, struct finding *f)

@@ -8,6 +8,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
+#include "supervisor/settings.h"
 #include "tools/cubit/doctor.h"
 #include "tools/cubit/resp.h"
 #include "tools/cubit/tcp.h"
@@ -88,12 +89,12 @@ static void redis_at(const struct url *u, struct finding *f)
 
 void check_redis(const struct check *c, struct finding *f)
 {
-	const char *text = getenv("REDIS_URL");
+	const char *text = settings_used()->redis_url;
 	struct error err = ERROR_INIT;
 	struct url u;
 
 	(void)c;
-	if (!text || !*text) {
+	if (!*text) {
 		finding_ok(f, "not configured (REDIS_URL is not set): the queue lives in Cubit's own database");
 		return;
 	}
@@ -108,6 +109,27 @@ void check_redis(const struct check *c, struct finding *f)
 	if (u.port == 0)
 		u.port = REDIS_PORT;
 	redis_at(&u, f);
+}
+
+/* ---- settings ---- */
+
+/* Loaded once more, to have the words: the doctor itself went on with what was good. */
+void check_settings(const struct check *c, struct finding *f)
+{
+	struct error err = ERROR_INIT;
+
+	(void)c;
+	if (settings_use(&err) < 0) {
+		finding_missing(f, "%s", err.text);
+		finding_remedy(
+			f, "correct it: until then cubitd does not start, and what follows was looked at without it");
+	} else if (settings_used()->unread) {
+		finding_warning(f, "%s may not be read by this user, so what it says is not known here",
+				settings_used()->unread);
+		finding_remedy(f, "ask again as root");
+	} else {
+		finding_ok(f, "all make sense; 'cubit config' shows them and where each comes from");
+	}
 }
 
 /* ---- S3 ---- */
@@ -154,13 +176,13 @@ static void s3_at(const struct url *u, bool is_tls, struct finding *f)
 
 void check_s3(const struct check *c, struct finding *f)
 {
-	const char *text = getenv("S3_ENDPOINT");
+	const char *text = settings_used()->s3_endpoint;
 	struct error err = ERROR_INIT;
 	bool is_tls = false;
 	struct url u;
 
 	(void)c;
-	if (!text || !*text) {
+	if (!*text) {
 		finding_ok(f, "not configured (S3_ENDPOINT is not set): files are kept below CUBIT_STATE");
 		return;
 	}

@@ -1,6 +1,8 @@
 /*
  * Reading what Prometheus reads: the text of GET /metrics, as a list of samples. Pure; the text is foreign.
  * https://prometheus.io/docs/instrumenting/exposition_formats/
+ *
+ * Runs in: the cubit command.
  */
 #pragma once
 

@@ -1,4 +1,4 @@
-/* The families of commands, each in the file of its name. */
+/* The families of commands, each in the file of its name. Runs in: the cubit command. */
 #pragma once
 
 struct family;

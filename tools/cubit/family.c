@@ -78,7 +78,7 @@ static void print_help(FILE *to, const struct family *f)
 	(void)fprintf(to, "  %-24s %s\n", "--help", "print this and exit");
 	if (!f->is_local && !f->exits)
 		(void)fprintf(to, "\nexit status: 0 done; 1 it could not be done; 2 the command line was wrong;\n"
-				  "3 the daemon cannot be reached or refused.\n");
+				  "3 the daemon cannot be reached, or it refused.\n");
 	else if (f->exits)
 		(void)fprintf(to, "\n%s", f->exits);
 }

@@ -3,6 +3,8 @@
  * reads as well.
  *
  * Options may stand before and after arguments; what follows "--" is arguments only.
+ *
+ * Runs in: the cubit command.
  */
 #pragma once
 

@@ -1,6 +1,8 @@
 /*
  * Watching a job: its events as they come, its output written as bytes to standard output and standard error. A
  * connection that breaks off, or a daemon that is restarted, is come back to with the number of the last event.
+ *
+ * Runs in: the cubit command.
  */
 #pragma once
 
@@ -10,6 +12,7 @@
 
 struct client;
 struct error;
+struct talk;
 
 enum {
 	EXIT_TIME_LIMIT = 124, /* as timeout(1) has it */
@@ -22,12 +25,13 @@ struct follow {
 	/* set by the caller; zero for the rest */
 	struct client *client;
 	const char *id;
-	bool is_silent;   /* no output of the job is written */
-	bool is_json;     /* the events as they are, a line each, instead of the output */
-	bool is_quiet;    /* no words of ours either */
-	bool is_present;  /* what there is now, not what comes */
-	bool is_patient;  /* try for a while when the daemon cannot be reached */
-	const char *name; /* for words: "run" */
+	bool is_silent;    /* no output of the job is written */
+	bool is_json;      /* the events as they are, a line each, instead of the output */
+	bool is_quiet;     /* no words of ours either */
+	bool is_present;   /* what there is now, not what comes */
+	bool is_patient;   /* try for a while when the daemon cannot be reached */
+	const char *name;  /* for words: "run" */
+	struct talk *talk; /* our standard input goes to the job; NULL: it does not */
 
 	/* what was seen */
 	uint64_t seen; /* number of the last event */

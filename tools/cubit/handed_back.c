@@ -9,10 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "runtime/base/base64.h"
 #include "runtime/base/cleanup.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
-#include "supervisor/jobs/result.h"
 
 enum { PATH_BYTES = 1024 };
 
@@ -60,12 +60,10 @@ static int save_one(int dir_fd, const json_t *file, bool may_overwrite, struct e
 	if (!name || !*name || strlen(name) >= sizeof(path) || json_object_get(file, "path_encoding"))
 		return error_set(err, EPROTO, "a file that was handed back has a name that cannot be used here");
 	(void)snprintf(path, sizeof(path), "%s", name);
-	if (!bytes)
-		return error_set(err, EFBIG, "'%s' was too large to be handed back", path);
 	if (encoding && strcmp(encoding, "base64") == 0) {
 		decoded = base64_decode(bytes, size, &size);
 		if (!decoded)
-			return error_set(err, EPROTO, "'%s' is not the base64 it is called", path);
+			return error_set(err, EPROTO, "'%s' is marked as base64 and is not", path);
 		bytes = decoded;
 	}
 	r = make_parents(dir_fd, path, &parent, err);
@@ -94,6 +92,8 @@ int handed_back_save(const json_t *outputs, const char *dir, bool may_overwrite,
 		return error_errno(err, errno, "open the directory '%s'", dir);
 	json_array_foreach(outputs, i, file)
 	{
+		if (json_is_null(json_object_get(file, "content"))) /* left out, which is for the caller to say */
+			continue;
 		r = save_one(dir_fd, file, may_overwrite, err);
 		if (r < 0)
 			return r;

@@ -1,4 +1,8 @@
-/* Files that a job hands back, written below a directory of ours. Their names come out of a sandbox. */
+/*
+ * Files that a job hands back, written below a directory of ours. Their names come out of a sandbox.
+ *
+ * Runs in: the cubit command.
+ */
 #pragma once
 
 #include <jansson.h>

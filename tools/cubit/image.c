@@ -13,11 +13,12 @@
 #include <string.h>
 #include <time.h>
 
-#include "images/image.h"
 #include "images/ref.h"
-#include "images/store.h"
+#include "images/store/store.h"
+#include "images/whole/image.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/error.h"
+#include "supervisor/settings.h"
 #include "tools/cubit/command.h"
 #include "tools/cubit/progress.h"
 
@@ -47,7 +48,8 @@ static const struct {
 } calls[] = {
 	{ "pull", "NAME...", 1, ARGUMENTS_MAX, NO_PATH, do_pull, "fetch images from their registries and unpack them" },
 	{ "push", "NAME [AS]", 1, 2, NO_PATH, do_push, "send an image to a registry, under its own name or another" },
-	{ "load", "PATH [NAME]", 1, 2, 0, do_load, "take images from an OCI layout or a docker archive: a directory or a tar" },
+	{ "load", "PATH [NAME]", 1, 2, 0, do_load,
+	  "take images from an OCI layout or a docker archive: a directory or a tar" },
 	{ "save", "NAME PATH", 2, 2, 1, do_save, "write an OCI layout: a directory, or a tar when PATH ends in .tar" },
 	{ "ls", "", 0, 0, NO_PATH, do_ls, "list images" },
 	{ "inspect", "NAME...", 1, ARGUMENTS_MAX, NO_PATH, do_inspect, "print what is known about images, as JSON" },
@@ -63,7 +65,8 @@ static const struct {
 	const char *help;
 } options[] = {
 	{ "--store", "DIR", offsetof(struct call, root), 0, "where images are kept (default ${CUBIT_STATE}/images)" },
-	{ "--platform", "P", offsetof(struct call, platform_text), 0, "os/architecture[/variant] (default: this machine's)" },
+	{ "--platform", "P", offsetof(struct call, platform_text), 0,
+	  "os/architecture[/variant] (default: this machine's)" },
 	{ "--json", NULL, 0, offsetof(struct call, is_json), "print JSON, progress and results, one object a line" },
 	{ "--quiet", NULL, 0, offsetof(struct call, is_quiet), "no progress" },
 };
@@ -273,7 +276,8 @@ static void print_help(FILE *to)
 			      options[i].help);
 	(void)fprintf(to, "  %-10s %-10s %s\n", "--help", "", "print this and exit");
 	(void)fprintf(to, "\nenvironment: CUBIT_STATE, CUBIT_REGISTRY_MIRRORS, CUBIT_INSECURE_REGISTRIES,\n"
-			  "CUBIT_REGISTRY_AUTH_FILE, CUBIT_REGISTRY_TIMEOUT_S: see cubit-image(1).\n"
+			  "CUBIT_REGISTRY_AUTH_FILE, CUBIT_REGISTRY_TIMEOUT_S, CUBIT_LAYER_MAX,\nCUBIT_LAYER_RATIO: "
+			  "see cubit-image(1).\n"
 			  "exit status: 0 done; 1 it could not be done; 2 the command line was wrong.\n");
 }
 
@@ -328,10 +332,9 @@ static int parse(struct call *c, int argc, char **argv)
 
 static int open_store(struct call *c, struct error *err)
 {
-	const char *state = getenv("CUBIT_STATE");
 	char root[4096];
 
-	(void)snprintf(root, sizeof(root), "%s/images", state && *state ? state : "/var/lib/cubit");
+	(void)snprintf(root, sizeof(root), "%s/images", settings_used()->state_dir);
 	return store_open(c->root ? c->root : root, &c->store, err);
 }
 
@@ -348,6 +351,8 @@ static int complain(struct call *c, const char *name, const struct error *e, int
 static int check_words(struct call *c, size_t path_at, struct error *err)
 {
 	platform_host(&c->options.platform);
+	c->options.layer_max = settings_used()->layer_max;
+	c->options.layer_ratio = settings_used()->layer_ratio;
 	if (c->platform_text && platform_parse(c->platform_text, &c->options.platform, err) < 0)
 		return -EINVAL;
 	for (size_t i = 0; i < c->n_arguments; i++) {
@@ -375,8 +380,9 @@ int image_main(int argc, char **argv)
 	while (argc >= 2 && i < CALLS && strcmp(calls[i].name, argv[1]) != 0)
 		i++;
 	if (argc < 2 || i == CALLS) {
-		(void)fprintf(stderr, argc < 2 ? "cubit image: a command is missing; try 'cubit image --help'\n" :
-						 "cubit image: unknown command '%s'; try 'cubit image --help'\n",
+		(void)fprintf(stderr,
+			      argc < 2 ? "cubit image: a command is missing; try 'cubit image --help'\n"
+				       : "cubit image: unknown command '%s'; try 'cubit image --help'\n",
 			      argc < 2 ? "" : argv[1]);
 		return EXIT_USAGE;
 	}

@@ -1,4 +1,8 @@
-/* What `cubit job` and `cubit dead` share: lists of jobs, one job, and doing the same to each of several. */
+/*
+ * What `cubit job` and `cubit dead` share: lists of jobs, one job, and doing the same to each of several.
+ *
+ * Runs in: the cubit command.
+ */
 #pragma once
 
 struct invocation;

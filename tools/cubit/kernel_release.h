@@ -1,4 +1,8 @@
-/* The version in a kernel's release string, as uname(2) has it: "6.1.0-25-amd64", "6.18.0-rc3+". */
+/*
+ * The version in a kernel's release string, as uname(2) has it: "6.1.0-25-amd64", "6.18.0-rc3+".
+ *
+ * Runs in: the cubit command.
+ */
 #pragma once
 
 #include <stdbool.h>

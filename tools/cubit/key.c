@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/json_field.h"
 #include "runtime/base/parse.h"
@@ -13,8 +14,8 @@
 #include "tools/cubit/job_list.h"
 #include "tools/cubit/listing.h"
 
-static const char *note;
-static struct family_list scopes, quotas;
+static const char *note, *expires;
+static struct family_list scopes, quotas, allowed, limits;
 
 /* ---- make ---- */
 
@@ -47,6 +48,42 @@ static int add_quota(json_t *quota, const char *text, struct error *err)
 		       : 0;
 }
 
+/* "runtimes=python,bash" */
+static int add_allowed(json_t *allow, const char *text, struct error *err)
+{
+	size_t n = strcspn(text, "=");
+	cleanup_json json_t *list = json_array();
+	char name[64];
+
+	if (!text[n] || n == 0 || n >= sizeof(name))
+		return error_set(err, EINVAL, "--allow %s: runtimes=NAMES or policies=NAMES", text);
+	(void)snprintf(name, sizeof(name), "%.*s", (int)n, text);
+	if (add_scopes(list, text + n + 1, NULL) < 0 || json_object_set(allow, name, list) < 0)
+		return error_set(err, EINVAL, "--allow %s is not UTF-8", text);
+	return 0;
+}
+
+/* What a key may run, and until when. What goes wrong is an error: a key without its bounds is worse than none. */
+static int add_bounds(json_t *o, struct error *err)
+{
+	cleanup_json json_t *allow = json_object(), *most = json_object();
+	uint64_t ns = 0;
+	int r = expires ? parse_duration_ns(expires, NS_PER_S, UINT64_MAX, &ns, err) : 0;
+
+	if (r < 0)
+		return error_wrap(err, "--expires");
+	for (size_t i = 0; r == 0 && i < allowed.n; i++)
+		r = add_allowed(allow, allowed.items[i], err);
+	for (size_t i = 0; r == 0 && i < limits.n; i++)
+		r = add_quota(most, limits.items[i], err);
+	if (r == 0 &&
+	    ((expires && json_object_set_new(o, "expires_s", json_integer((json_int_t)(ns / NS_PER_S))) < 0) ||
+	     (limits.n > 0 && json_object_set(allow, "limits", most) < 0) ||
+	     (allowed.n + limits.n > 0 && json_object_set(o, "allow", allow) < 0)))
+		r = error_set(err, ENOMEM, "out of memory");
+	return r;
+}
+
 static int build(const struct invocation *v, json_t *o, struct error *err)
 {
 	json_t *list = json_array(), *quota = json_object();
@@ -66,7 +103,7 @@ static int build(const struct invocation *v, json_t *o, struct error *err)
 		r = error_set(err, ENOMEM, "out of memory"); /* a key without its bounds is worse than none */
 	json_decref(list);
 	json_decref(quota);
-	return r;
+	return r == 0 ? add_bounds(o, err) : r;
 }
 
 static int make(struct invocation *v)
@@ -102,6 +139,7 @@ static int ls(struct invocation *v)
 		{ "OWNER", "owner", COLUMN_TEXT },
 		{ "SCOPES", "scopes", COLUMN_LIST },
 		{ "QUOTA", "quota", COLUMN_OBJECT },
+		{ "EXPIRES (UTC)", "expires_at", COLUMN_TIME },
 		{ "NOTE", "note", COLUMN_TEXT },
 		{ "MADE (UTC)", "created_at", COLUMN_TIME },
 		{ NULL },
@@ -116,8 +154,13 @@ static int rm(struct invocation *v)
 }
 
 static const struct family_option make_options[] = {
-	{ "--scope", "LIST", FAMILY_LIST, &scopes, "rights: run, cubes, images, policies, admin (default: run)" },
+	{ "--scope", "LIST", FAMILY_LIST, &scopes,
+	  "rights: run, cubes, images, policies, admin, status (default: run)" },
 	{ "--quota", "NAME=N", FAMILY_LIST, &quotas, "jobs, cpu_ms_per_day, bytes_per_day, rate_per_s, rate_burst" },
+	{ "--expires", "DURATION", FAMILY_TEXT, &expires, "it ends then, such as 24h" },
+	{ "--allow", "WHAT=NAMES", FAMILY_LIST, &allowed, "runtimes or policies that it may use, separated by commas" },
+	{ "--limit", "NAME=N", FAMILY_LIST, &limits,
+	  "the most a job may ask: wall_ms, memory, processes, output, disk" },
 	{ "--note", "TEXT", FAMILY_TEXT, &note, "what it is for" },
 	{ NULL },
 };

@@ -12,7 +12,7 @@
 #include "runtime/base/error.h"
 #include "runtime/base/json_field.h"
 #include "runtime/base/parse.h"
-#include "supervisor/jobs/utf8.h"
+#include "runtime/base/utf8.h"
 #include "tools/cubit/client.h"
 #include "tools/cubit/command.h"
 #include "tools/cubit/family.h"

@@ -1,6 +1,8 @@
 /*
  * Answers of the daemon as tables: rows of JSON objects under columns as wide as what is in them. Whatever came from
  * others is cleaned of what a terminal would obey.
+ *
+ * Runs in: the cubit command.
  */
 #pragma once
 

@@ -5,7 +5,7 @@
  *
  * One process, one thread: `cubit COMMAND` looks the command up in the table below, hands it the rest of the arguments
  * and exits with what it returns. It runs with the privilege of whoever calls it and keeps nothing. `config`, `doctor`,
- * `image` and `runtime` work by themselves; the others (families.h) are clients of the daemon, on its unix socket or by
+ * `image`, `runtime` and `setup` work by themselves; the others (families.h) are clients of the daemon, on its unix socket or by
  * --url and --key (client.h).
  *
  * `cubit doctor` finds out by trying, so most of what it does happens in children: each check is a fork of its own
@@ -24,9 +24,11 @@
 
 #include "tools/cubit/command.h"
 
+#include "runtime/base/error.h"
 #include "runtime/base/version.h"
+#include "supervisor/settings.h"
 
-static const struct {
+static const struct command {
 	const char *name;
 	command_fn *run;
 	const char *help;
@@ -44,6 +46,7 @@ static const struct {
 	{ "pool", pool_main, "show the sandboxes that stand ready" },
 	{ "run", run_main, "run a program in a sandbox and show its output" },
 	{ "runtime", runtime_main, "list the languages, show one, test them in sandboxes" },
+	{ "setup", setup_main, "make the default images" },
 	{ "stats", stats_main, "show what the daemon does" },
 };
 
@@ -59,7 +62,7 @@ static void print_help(FILE *to)
 		      "  %-12s print this and exit; 'cubit COMMAND --help' says more about one\n"
 		      "  %-12s print the version and exit\n"
 		      "\nexit status: 0 done, and the answer is yes; 1 it could not be done, or the answer is no;\n"
-		      "2 the command line was wrong; 3 the daemon cannot be reached or refused.\n",
+		      "2 the command line or a setting was wrong; 3 the daemon cannot be reached, or it refused.\n",
 		      "--help", "--version");
 }
 
@@ -70,6 +73,25 @@ static int flushed(int status)
 		return status;
 	perror("cubit: write to standard output");
 	return status == EXIT_YES ? EXIT_NO : status;
+}
+
+/*
+ * Before a command runs. `config` and `doctor` say what is wrong themselves; with --help somewhere, it is said, and the
+ * words asked for are still printed.
+ */
+static bool load_settings(const struct command *c, int argc, char **argv)
+{
+	bool says_itself = c->run == config_main || c->run == doctor_main, may_go_on = says_itself;
+	struct error err = ERROR_INIT;
+
+	if (settings_use(&err) == 0)
+		return true;
+	for (int i = 2; i < argc; i++)
+		may_go_on = may_go_on || strcmp(argv[i], "--help") == 0;
+	if (!says_itself)
+		(void)fprintf(stderr, "cubit %s: %s\n", c->name, err.text);
+	settings_use_defaults();
+	return may_go_on;
 }
 
 int main(int argc, char **argv)
@@ -87,8 +109,11 @@ int main(int argc, char **argv)
 		return flushed(EXIT_YES);
 	}
 	for (size_t i = 0; i < COMMANDS; i++) {
-		if (strcmp(argv[1], commands[i].name) == 0)
-			return flushed(commands[i].run(argc - 1, argv + 1));
+		if (strcmp(argv[1], commands[i].name) != 0)
+			continue;
+		if (!load_settings(&commands[i], argc, argv))
+			return EXIT_USAGE;
+		return flushed(commands[i].run(argc - 1, argv + 1));
 	}
 	(void)fprintf(stderr, "cubit: unknown %s '%s'; try 'cubit --help'\n", argv[1][0] == '-' ? "option" : "command",
 		      argv[1]);

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "images/image.h"
+#include "images/whole/image.h"
 #include "runtime/base/clock.h"
 
 enum { BAR_WIDTH = 24, BAR_EVERY_MS = 80, JSON_EVERY_MS = 500 };
@@ -17,10 +17,10 @@ void progress_init(struct progress *p, bool is_json, bool is_quiet)
 	const char *term = getenv("TERM");
 	bool has_cursor = isatty(STDERR_FILENO) && term && *term && strcmp(term, "dumb") != 0;
 
-	*p = (struct progress){ .form = is_json	   ? PROGRESS_JSON :
-					is_quiet   ? PROGRESS_NONE :
-					has_cursor ? PROGRESS_BAR :
-						     PROGRESS_LINES };
+	*p = (struct progress){ .form = is_json      ? PROGRESS_JSON
+					: is_quiet   ? PROGRESS_NONE
+					: has_cursor ? PROGRESS_BAR
+						     : PROGRESS_LINES };
 }
 
 void progress_bytes(uint64_t bytes, char ret[24])
@@ -38,9 +38,10 @@ void progress_bytes(uint64_t bytes, char ret[24])
 
 static void print_json(const struct image_event *e)
 {
-	json_t *line = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:b, s:b}", "event", "progress", "step",
-				 image_step_name(e->step), "what", e->what, "digest", e->digest, "done", (json_int_t)e->done,
-				 "total", (json_int_t)e->total, "is_end", e->is_end, "was_there", e->was_there);
+	json_t *line = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:b, s:b, s:I}", "event", "progress", "step",
+				 image_step_name(e->step), "what", e->what, "digest", e->digest, "done",
+				 (json_int_t)e->done, "total", (json_int_t)e->total, "is_end", e->is_end, "was_there",
+				 e->was_there, "devices_skipped", (json_int_t)e->devices_skipped);
 
 	if (line)
 		(void)json_dumpf(line, stdout, JSON_COMPACT); /* a closed pipe is noticed at the end, by main */
@@ -63,7 +64,11 @@ static void print_line(const struct image_event *e)
 
 	print_what(e);
 	progress_bytes(e->total, size);
-	(void)fprintf(stderr, "  %s%s\n", e->total ? size : "done", e->was_there ? ", already there" : "");
+	(void)fprintf(stderr, "  %s%s", e->total ? size : "done", e->was_there ? ", already there" : "");
+	if (e->devices_skipped)
+		(void)fprintf(stderr, ", %llu device node%s left out", (unsigned long long)e->devices_skipped,
+			      e->devices_skipped == 1 ? "" : "s");
+	(void)fputc('\n', stderr);
 }
 
 static void print_bar(struct progress *p, const struct image_event *e)
@@ -75,7 +80,8 @@ static void print_bar(struct progress *p, const struct image_event *e)
 	progress_bytes(e->total, total);
 	(void)fputs("\r\033[K", stderr);
 	print_what(e);
-	(void)fprintf(stderr, "  [%.*s%*s] %s of %s", filled, "########################", BAR_WIDTH - filled, "", done, total);
+	(void)fprintf(stderr, "  [%.*s%*s] %s of %s", filled, "########################", BAR_WIDTH - filled, "", done,
+		      total);
 	p->is_bar_open = true;
 }
 

@@ -1,6 +1,8 @@
 /*
  * Telling people how long work gets on: a bar on a terminal, a line for each finished step otherwise, or one JSON
  * object a line. Bars and lines go to standard error, so that standard output holds results; JSON goes to standard output.
+ *
+ * Runs in: the cubit command.
  */
 #pragma once
 

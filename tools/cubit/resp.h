@@ -1,4 +1,4 @@
-/* The little of the Redis protocol (RESP2) that a greeting takes. */
+/* The little of the Redis protocol (RESP2) that a greeting takes. Runs in: the cubit command. */
 #pragma once
 
 #include <stddef.h>

@@ -14,11 +14,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "images/runtime_def.h"
-#include "images/runtime_set.h"
-#include "images/store.h"
+#include "images/languages/runtime_def.h"
+#include "images/languages/runtime_set.h"
+#include "images/store/store.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/error.h"
+#include "supervisor/settings.h"
 #include "tools/cubit/command.h"
 
 enum { NAMES_MAX = 256 };
@@ -37,13 +38,12 @@ static const char usage[] =
 	"  --help         print this and exit\n"
 	"\n"
 	"NAME is a name, an alias, or with a slash in it the path of a definition. Definitions are read from\n"
-	"/etc/cubit/runtimes and CUBIT_STATE/runtimes (*.json), above those built in.\n"
+	"CUBIT_RUNTIMES and CUBIT_STATE/runtimes (*.json), above those built in.\n"
 	"\n"
 	"exit status: 0 all is well; 1 a test failed or a definition is bad; 2 bad usage; 3 an image is missing.\n";
 
 int runtime_image_state(const char *image)
 {
-	const char *state = getenv("CUBIT_STATE");
 	struct image_record *record = NULL;
 	struct store *store = NULL;
 	char root[4096];
@@ -51,7 +51,7 @@ int runtime_image_state(const char *image)
 
 	if (geteuid() != 0)
 		return -1;
-	(void)snprintf(root, sizeof(root), "%s/images", state && *state ? state : "/var/lib/cubit");
+	(void)snprintf(root, sizeof(root), "%s/images", settings_used()->state_dir);
 	if (access(root, F_OK) < 0)
 		return 0; /* looking must not make a store */
 	r = store_open(root, &store, NULL);
@@ -65,12 +65,10 @@ int runtime_image_state(const char *image)
 
 static int load(struct runtime_set **ret, struct error *err)
 {
-	const char *state = getenv("CUBIT_STATE");
-	char own[4096];
-	const char *const dirs[] = { "/etc/cubit/runtimes", own, NULL };
+	struct settings_runtimes where;
 
-	(void)snprintf(own, sizeof(own), "%s/runtimes", state && *state ? state : "/var/lib/cubit");
-	return runtime_set_load(dirs, ret, err);
+	settings_runtimes(settings_used(), &where);
+	return runtime_set_load(where.dirs, ret, err);
 }
 
 /* ---- ls ---- */
@@ -218,7 +216,7 @@ int runtime_main(int argc, char **argv)
 		which++;
 	if (argc < 2 || which == sizeof(subcommands) / sizeof(subcommands[0])) {
 		(void)fprintf(stderr, "cubit runtime: %s; try 'cubit runtime --help'\n",
-			      argc < 2 ? "say what: ls, show or test" : "there are ls, show and test");
+			      argc < 2 ? "a command is missing: ls, show or test" : "there are ls, show and test");
 		return EXIT_USAGE;
 	}
 	if (parse(argc, argv, names, &args) >= 0)

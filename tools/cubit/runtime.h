@@ -1,4 +1,8 @@
-/* What the parts of `cubit runtime` share: its command line, and what each subcommand is given. */
+/*
+ * What the parts of `cubit runtime` share: its command line, and what each subcommand is given.
+ *
+ * Runs in: the cubit command.
+ */
 #pragma once
 
 #include <stdbool.h>

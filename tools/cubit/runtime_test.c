@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "images/runtime_def.h"
-#include "images/runtime_set.h"
+#include "images/languages/runtime_def.h"
+#include "images/languages/runtime_set.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"

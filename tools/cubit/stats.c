@@ -15,7 +15,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/json_field.h"
-#include "supervisor/jobs/utf8.h"
+#include "runtime/base/utf8.h"
 #include "tools/cubit/client.h"
 #include "tools/cubit/command.h"
 #include "tools/cubit/exposition.h"
@@ -32,6 +32,8 @@ static volatile sig_atomic_t is_ended;
 struct picture {
 	struct exposition now, before; /* before: empty in the first */
 	double seconds;                /* between them; 0 in the first */
+	char node[400];                /* does it take work, and if not, why; "" it does not say */
+	json_t *nodes;                 /* all that share its Redis; NULL: it has none, or we may not ask. Owned */
 };
 
 enum kind {
@@ -75,6 +77,17 @@ static const struct item {
 	{ NULL,       "last",        GAUGE_SECONDS, "cubit_db_commit_seconds",           NULL,        NULL },
 	{ NULL,       "waiting",     GAUGE,         "cubit_db_waiting",                  NULL,        NULL },
 	{ NULL,       "failures",    GAUGE,         "cubit_db_failures_total",           NULL,        NULL },
+	{ "redis",    "up",          GAUGE,         "cubit_redis_up",                    NULL,        NULL },
+	{ NULL,       "waiting",     GAUGE,         "cubit_redis_waiting",               NULL,        NULL },
+	{ NULL,       "taken",       RATE,          "cubit_redis_jobs_total",            "event",     "taken" },
+	{ NULL,       "finished",    RATE,          "cubit_redis_jobs_total",            "event",     "finished" },
+	{ NULL,       "dead",        RATE,          "cubit_redis_jobs_total",            "event",     "dead" },
+	{ NULL,       "errors",      RATE,          "cubit_redis_errors_total",          NULL,        NULL },
+	{ "callbacks", "waiting",    GAUGE,         "cubit_callbacks",                   "state",     "waiting" },
+	{ NULL,       "delivered",   RATE,          "cubit_callbacks_total",             "outcome",   "delivered" },
+	{ NULL,       "failed",      RATE,          "cubit_callbacks_total",             "outcome",   "failed" },
+	{ NULL,       "given up",    RATE,          "cubit_callbacks_total",             "outcome",   "given_up" },
+	{ "fronts",   "restarts",    GAUGE,         "cubit_front_restarts_total",        NULL,        NULL },
 	{ "process",  "memory",      GAUGE_BYTES,   "cubit_process_resident_bytes",      NULL,        NULL },
 	{ NULL,       "descriptors", GAUGE,         "cubit_process_open_fds",            NULL,        NULL },
 };
@@ -172,10 +185,68 @@ static void print_quantiles(const struct picture *p, const struct item *i)
 
 /* ---- pictures ---- */
 
+/* What /readyz says; that is a 503 when it is not ready. */
+static void ask_node(struct invocation *v, struct picture *p)
+{
+	cleanup_reply struct client_reply reply = CLIENT_REPLY_INIT;
+	const json_t *reasons, *reason, *is_ready;
+	size_t i, n;
+
+	(void)client_call(v->client, "GET", "/readyz", NULL, &reply, NULL);
+	is_ready = json_object_get(reply.json, "ready");
+	reasons = json_object_get(reply.json, "reasons");
+	(void)snprintf(p->node, sizeof(p->node), "%s",
+		       json_is_true(is_ready)    ? "ready"
+		       : json_is_false(is_ready) ? "not ready"
+						 : "");
+	json_array_foreach(reasons, i, reason)
+	{
+		n = strlen(p->node);
+		(void)snprintf(p->node + n, sizeof(p->node) - n, "%s%s", i ? "; " : ": ",
+			       json_is_string(reason) ? json_string_value(reason) : "?");
+	}
+	utf8_clean(p->node);
+}
+
+/* For administrators, and only where there is a Redis: one more round trip for each picture otherwise. */
+static void ask_nodes(struct invocation *v, struct picture *p)
+{
+	cleanup_reply struct client_reply reply = CLIENT_REPLY_INIT;
+	bool has_redis;
+
+	json_decref(p->nodes);
+	p->nodes = NULL;
+	(void)exposition_sum(&p->now, "cubit_redis_up", NULL, NULL, &has_redis);
+	if (has_redis && client_call(v->client, "GET", "/v1/nodes", NULL, &reply, NULL) == 0)
+		p->nodes = json_incref(json_object_get(reply.json, "nodes"));
+}
+
+static void print_nodes(const struct picture *p, bool has_screen)
+{
+	const json_t *node;
+	size_t i;
+
+	json_array_foreach(p->nodes, i, node)
+	{
+		char name[65], state[32];
+
+		(void)snprintf(name, sizeof(name), "%s", json_string_value(json_object_get(node, "name")) ?: "?");
+		(void)snprintf(state, sizeof(state), "%s", json_string_value(json_object_get(node, "state")) ?: "?");
+		utf8_clean(name);
+		utf8_clean(state);
+		printf("%s%-9s  %s %s  running %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT "\n",
+		       has_screen ? "\033[K" : "", i ? "" : "nodes", name, state,
+		       json_integer_value(json_object_get(node, "running")),
+		       json_integer_value(json_object_get(node, "slots")));
+	}
+}
+
 static void print_table(const struct picture *p, bool has_screen)
 {
 	char text[ITEM_BYTES];
 
+	if (p->node[0])
+		printf("%s%-9s  %s\n", has_screen ? "\033[K" : "", "node", p->node);
 	for (size_t k = 0; k < sizeof(items) / sizeof(items[0]); k++) {
 		const struct item *i = &items[k];
 		bool is_there = true;
@@ -196,6 +267,7 @@ static void print_table(const struct picture *p, bool has_screen)
 		}
 	}
 	putchar('\n');
+	print_nodes(p, has_screen);
 }
 
 static void print_json(const struct picture *p)
@@ -226,6 +298,8 @@ static int take_picture(struct invocation *v, struct picture *p, struct error *e
 	exposition_done(&p->before);
 	p->before = p->now;
 	p->now = now;
+	ask_node(v, p);
+	ask_nodes(v, p);
 	return 0;
 }
 
@@ -297,6 +371,7 @@ static int show(struct invocation *v)
 		status = watch(v, &p);
 	else
 		print_table(&p, false);
+	json_decref(p.nodes);
 	exposition_done(&p.now);
 	exposition_done(&p.before);
 	return status;

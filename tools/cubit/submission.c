@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "runtime/base/base64.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/cleanup.h"
 #include "runtime/base/clock.h"
@@ -17,8 +18,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/json_field.h"
 #include "runtime/base/parse.h"
-#include "supervisor/jobs/result.h"
-#include "supervisor/jobs/utf8.h"
+#include "runtime/base/utf8.h"
 #include "tools/cubit/client.h"
 
 enum { FILE_MAX_BYTES = 256 << 20, SENDS_MAX = 3, NAME_BYTES = 256, SECRET_MAX_BYTES = 256 };
@@ -161,6 +161,8 @@ static const struct {
 	{ "processes", "processes", UNIT_COUNT },
 	{ "open_files", "open_files", UNIT_COUNT },
 	{ "cpus", "cpus", UNIT_MILLI },
+	{ "stack", "stack", UNIT_BYTES },
+	{ "file_size", "file_size", UNIT_BYTES },
 };
 
 static json_t *limit_value(enum unit unit, const char *text, struct error *err)
@@ -205,7 +207,7 @@ static int add_limit(json_t *o, const char *text, struct error *err)
 	}
 	return error_set(err, EINVAL,
 			 "--limit %s: NAME=VALUE with one of wall, cpu, memory, output, disk, processes, "
-			 "open_files, cpus",
+			 "open_files, cpus, stack, file_size",
 			 text);
 }
 

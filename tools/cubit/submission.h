@@ -1,4 +1,8 @@
-/* The request of POST /v1/jobs from a command line: one table of options for `cubit run` and `cubit job submit`. */
+/*
+ * The request of POST /v1/jobs from a command line: one table of options for `cubit run` and `cubit job submit`.
+ *
+ * Runs in: the cubit command.
+ */
 #pragma once
 
 #include <jansson.h>
@@ -21,7 +25,8 @@ extern struct submission_options submission;
 		{ "--env", "NAME[=VALUE]", FAMILY_LIST, &submission.env, "a variable; without a value, ours" },        \
 		{ "--file", "FILE", FAMILY_LIST, &submission.files, "a further file beside the program" },             \
 		{ "--limit", "NAME=VALUE", FAMILY_LIST, &submission.limits,                                            \
-		  "wall=2s cpu=1s memory=64M processes=8 output=1M disk=64M open_files=64 cpus=0.5; "                  \
+		  "wall=2s cpu=1s memory=64M processes=8 output=1M disk=64M open_files=64 cpus=0.5 stack=64M "         \
+		  "file_size=1M; "                                                                                     \
 		  "compile.NAME=VALUE" },                                                                              \
 		{ "--output", "GLOB", FAMILY_LIST, &submission.outputs, "files to hand back: 'out/*.png', '**'" },     \
 	{                                                                                                              \

@@ -1,4 +1,8 @@
-/* A TCP connection that never takes longer than it may: deadlines are absolute, see clock.h. */
+/*
+ * A TCP connection that never takes longer than it may: deadlines are absolute, see clock.h.
+ *
+ * Runs in: the cubit command.
+ */
 #pragma once
 
 #include <stddef.h>

@@ -1,13 +1,15 @@
 /*
  * One language put to the test in real sandboxes: does its version command answer, does its hello compile and print
  * what it should, does an endless program end as time_limit and a greedy one as memory_limit.
+ *
+ * Runs in: the cubit command, as root.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "images/runtime_def.h"
+#include "images/languages/runtime_def.h"
 
 struct error;
 struct trial_host;

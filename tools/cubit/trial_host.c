@@ -14,7 +14,7 @@
 #include <linux/filter.h>
 
 #include "images/config.h"
-#include "images/store.h"
+#include "images/store/store.h"
 #include "policies/compile.h"
 #include "policies/lookup.h"
 #include "policies/profile.h"
@@ -24,10 +24,10 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
-#include "runtime/base/parse.h"
-#include "runtime/idrange.h"
+#include "runtime/cgroup/cgroup_scope.h"
 #include "runtime/run.h"
 #include "runtime/sandbox.h"
+#include "supervisor/settings.h"
 
 enum {
 	READY_MS = 30000,
@@ -53,27 +53,11 @@ static int compile_policy(struct trial_host *h, struct error *err)
 	return r;
 }
 
-static int host_options(struct sandbox_host_options *o, struct error *err)
-{
-	const char *run = getenv("CUBIT_RUN"), *base = getenv("CUBIT_ID_BASE"),
-		   *unenforced = getenv("CUBIT_ALLOW_UNENFORCED");
-	uint64_t id_base = 0;
-
-	o->run_dir = run && *run ? run : "/run/cubit";
-	if (base && *base && parse_u64(base, IDRANGE_SIZE, UINT32_MAX, &id_base, err) < 0)
-		return error_wrap(err, "CUBIT_ID_BASE");
-	o->id_base = (uint32_t)id_base;
-	if (unenforced && *unenforced && parse_bool(unenforced, &o->allow_unenforced, err) < 0)
-		return error_wrap(err, "CUBIT_ALLOW_UNENFORCED");
-	return 0;
-}
-
 static int open_store(struct trial_host *h, struct error *err)
 {
-	const char *state = getenv("CUBIT_STATE");
 	char root[4096];
 
-	(void)snprintf(root, sizeof(root), "%s/images", state && *state ? state : "/var/lib/cubit");
+	(void)snprintf(root, sizeof(root), "%s/images", settings_used()->state_dir);
 	if (access(root, F_OK) < 0)
 		return 0; /* asking for an image must not make a store */
 	return store_open(root, &h->store, err);
@@ -81,18 +65,22 @@ static int open_store(struct trial_host *h, struct error *err)
 
 int trial_host_open(struct trial_host *ret, const char *rootfs, struct error *err)
 {
-	struct sandbox_host_options o = { .id_base = 0 };
+	const struct settings *settings = settings_used();
+	const struct sandbox_host_options o = {
+		.run_dir = settings->run_dir,
+		.id_base = (uint32_t)settings->id_base,
+		.allow_unenforced = settings->allow_unenforced,
+	};
 	int r;
 
 	*ret = (struct trial_host){ .rootfs = rootfs };
 	if (geteuid() != 0)
 		return error_set(err, EPERM, "needs root: it makes sandboxes");
-	(void)signal(SIGPIPE, SIG_IGN); /* a program that does not read is no reason to die */
-	r = host_options(&o, err);
+	cgroup_scope_enter();
+	(void)signal(SIGPIPE, SIG_IGN);             /* a program that does not read is no reason to die */
+	r = sandbox_host_open(&o, &ret->host, err); /* first: with our limits as they were, anything might fail */
 	if (r == 0)
 		r = compile_policy(ret, err);
-	if (r == 0)
-		r = sandbox_host_open(&o, &ret->host, err);
 	if (r == 0 && !rootfs)
 		r = open_store(ret, err);
 	return r;
@@ -138,14 +126,7 @@ static int open_layers(struct trial_host *h, const struct image_record *record, 
 {
 	if (record->n_layers > TRIAL_LAYERS_MAX)
 		return error_set(err, E2BIG, "%zu layers, more than %d", record->n_layers, TRIAL_LAYERS_MAX);
-	for (size_t i = record->n_layers; i-- > 0;) { /* the record has the lowest first, overlay wants the top first */
-		int fd = store_layer_open(h->store, &record->diff_ids[i], err);
-
-		if (fd < 0)
-			return fd;
-		h->layer_fds[h->n_layers++] = fd;
-	}
-	return 0;
+	return store_layers_open(h->store, record->diff_ids, record->n_layers, h->layer_fds, &h->n_layers, err);
 }
 
 int trial_host_image(struct trial_host *h, const char *image, struct error *err)
@@ -214,7 +195,6 @@ int trial_relimit(struct sandbox *s, const struct runtime_limits *limits, struct
 {
 	struct sandbox_spec defaults;
 	struct cgroup_limits l = { .memory_max_bytes = limits->memory_bytes, .cpu_max_milli = limits->cpus_milli };
-	int r;
 
 	sandbox_spec_defaults(&defaults);
 	if (!l.memory_max_bytes)
@@ -222,12 +202,7 @@ int trial_relimit(struct sandbox *s, const struct runtime_limits *limits, struct
 	if (!l.cpu_max_milli)
 		l.cpu_max_milli = defaults.limits.cpu_max_milli;
 	l.pids_max = (limits->processes ? limits->processes : DEFAULT_PROCESSES) + 1;
-	r = cgroup_update(s->cgroup, &l, err);
-	if (r == 0) {
-		s->limits.memory_max_bytes = l.memory_max_bytes; /* for the words of a verdict */
-		s->limits.pids_max = l.pids_max;
-	}
-	return r;
+	return sandbox_change_limits(s, &l, err);
 }
 
 /* One message within a bounded time. */
@@ -256,7 +231,7 @@ static int feed(struct sandbox *s, struct agent_event *e, const char *text, stru
 	if (r == 0 && e->header.type == AGENT_REFUSED)
 		r = agent_failure(&e->any.failed, err);
 	else if (r == 0 && e->header.type != AGENT_FILE_DONE)
-		r = error_set(err, EPROTO, "sandbox '%s': an answer that nobody asked for", s->id);
+		r = error_set(err, EPROTO, "sandbox '%s': it sent an answer that was not asked for", s->id);
 	else if (r == 0 && e->any.file_done.code != 0)
 		r = error_errno(err, (int)e->any.file_done.code, "write");
 	agent_event_done(e);
@@ -318,7 +293,7 @@ int trial_run(struct trial_host *h, struct sandbox *s, char *const *argv, char *
 	const char *all[ENV_MAX + 1] = { NULL };
 	struct outputs outputs = { { out, errors } };
 	uint64_t wall = limits->wall_ms ? limits->wall_ms : DEFAULT_WALL_MS;
-	const struct process_limits process_limits = { .open_files = limits->open_files };
+	const struct process_limits process_limits = { limits->open_files, limits->stack_bytes, limits->file_bytes };
 	struct process_rlimit rlimits[AGENT_RLIMITS_MAX];
 	size_t n_rlimits = process_rlimits(&process_limits, rlimits);
 	struct process_spec process = {

@@ -1,6 +1,8 @@
 /*
  * What `cubit runtime test` makes sandboxes with: a sandbox host, the compiled default policy, and the layers of one
  * image at a time. Needs root. One a process; run_process() is single-threaded.
+ *
+ * Runs in: the cubit command, as root.
  */
 #pragma once
 
@@ -8,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "images/runtime_def.h"
+#include "images/languages/runtime_def.h"
 
 struct buf;
 struct error;

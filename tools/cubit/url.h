@@ -2,6 +2,8 @@
  * The address of a service, as settings have it: scheme://[[user]:password@]host[:port][/path].
  *
  * It holds a password, so no message here ever quotes the text it was made from.
+ *
+ * Runs in: the cubit command.
  */
 #pragma once
 

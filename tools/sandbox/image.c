@@ -6,19 +6,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "images/store.h"
+#include "images/store/store.h"
 #include "runtime/base/error.h"
+#include "supervisor/settings.h"
 #include "tools/sandbox/options.h"
 
 static int open_store(const struct options *o, struct store **ret, struct error *err)
 {
-	const char *state = getenv("CUBIT_STATE");
 	char path[4096];
 
-	(void)snprintf(path, sizeof(path), "%s%s",
-		       o->store          ? o->store
-		       : state && *state ? state
-					 : "/var/lib/cubit",
+	(void)snprintf(path, sizeof(path), "%s%s", o->store ? o->store : settings_used()->state_dir,
 		       o->store ? "" : "/images");
 	if (access(path, F_OK) < 0) /* asking for an image must not make a store */
 		return error_errno(err, errno, "no images in '%s'", path);

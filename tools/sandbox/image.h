@@ -1,7 +1,11 @@
-/* --image: an image of the store, and what it says about running it, laid under what the command line says. */
+/*
+ * --image: an image of the store, and what it says about running it, laid under what the command line says.
+ *
+ * Runs in: cubit-sandbox.
+ */
 #pragma once
 
-#include "images/image_open.h"
+#include "images/whole/image_open.h"
 
 struct error;
 struct options;

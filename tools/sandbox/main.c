@@ -11,7 +11,7 @@
  *   1879048192   \_ cubit-init
  *   1879049192       \_ /bin/true
  *
- * Exit status: 0 verdict ok; 1 another verdict; 2 bad usage; 3 the host or Cubit failed.
+ * Exit status: 0 verdict ok; 1 another verdict; 2 bad usage, or a bad setting; 3 the host or Cubit failed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,8 +38,10 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/base/parse.h"
-#include "runtime/rootfs/disk.h"
+#include "runtime/cgroup/cgroup_scope.h"
 #include "runtime/netns.h"
+#include "runtime/rootfs/disk.h"
+#include "supervisor/settings.h"
 #include "tools/sandbox/image.h"
 #include "tools/sandbox/options.h"
 #include "tools/sandbox/report.h"
@@ -132,8 +134,8 @@ static int open_files(struct session *s, struct error *err)
 		r = open_disk(s, err);
 	}
 	if (r == 0 && s->o.input) {
-		s->input_fd = strcmp(s->o.input, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) :
-							     open(s->o.input, O_RDONLY | O_CLOEXEC);
+		s->input_fd = strcmp(s->o.input, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
+							   : open(s->o.input, O_RDONLY | O_CLOEXEC);
 		if (s->input_fd < 0)
 			r = error_errno(err, errno, "open '%s'", s->o.input);
 	}
@@ -185,23 +187,19 @@ static void list_faults(void)
 
 static int session_open(struct session *s, struct error *err)
 {
-	const char *unenforced = getenv("CUBIT_ALLOW_UNENFORCED");
 	struct sandbox_host_options ho = {
 		.run_dir = s->o.run_dir,
 		.id_base = (uint32_t)s->o.id_base,
 		.id_count = (uint32_t)s->o.id_count,
+		.allow_unenforced = settings_used()->allow_unenforced,
 	};
-	int r = 0;
+	int r = choose_fault(s, err);
 
-	if (unenforced && *unenforced)
-		r = parse_bool(unenforced, &ho.allow_unenforced, err);
-	if (r < 0)
-		return error_wrap(err, "CUBIT_ALLOW_UNENFORCED");
-	r = choose_fault(s, err);
+	if (r == 0)
+		r = sandbox_host_open(&ho, &s->host,
+				      err); /* first: with our limits as they were, anything might fail */
 	if (r == 0)
 		r = compile_policy(s, err);
-	if (r == 0)
-		r = sandbox_host_open(&ho, &s->host, err);
 	if (r == 0)
 		r = open_files(s, err);
 	return r;
@@ -346,7 +344,8 @@ static int run_all(struct session *s, struct run_result *result, char id[33], st
 		if (r < 0)
 			return r;
 		if (s->o.repeat > 1)
-			fprintf(stderr, "run %" PRIu64 " create_us %" PRIu64 " verdict_us %" PRIu64 " gone_us %" PRIu64 "\n", i,
+			fprintf(stderr,
+				"run %" PRIu64 " create_us %" PRIu64 " verdict_us %" PRIu64 " gone_us %" PRIu64 "\n", i,
 				(t.created - t.begin) / NS_PER_US, (t.done - t.begin) / NS_PER_US,
 				(t.gone - t.begin) / NS_PER_US);
 	}
@@ -372,8 +371,16 @@ int main(int argc, char **argv)
 	struct error err = ERROR_INIT;
 	struct run_result result = { .wall_ns = 0 };
 	char id[33];
-	int r = options_parse(argc, argv, &s.o, &err);
+	bool has_settings = settings_use(&err) == 0;
+	int r;
 
+	if (!has_settings) {
+		fprintf(stderr, "cubit-sandbox: %s\n", err.text);
+		settings_use_defaults(); /* --help is printed all the same */
+	}
+	r = options_parse(argc, argv, &s.o, &err);
+	if (r == 0 && !has_settings)
+		return EXIT_USAGE;
 	if (r != 0) {
 		if (r < 0)
 			fprintf(stderr, "cubit-sandbox: %s (see --help)\n", err.text);
@@ -383,6 +390,7 @@ int main(int argc, char **argv)
 		list_faults();
 		return EXIT_OK;
 	}
+	cgroup_scope_enter();
 	(void)signal(SIGPIPE, SIG_IGN); /* a program that does not read its input is no reason to die */
 	(void)sigaction(SIGINT, &sa, NULL);
 	(void)sigaction(SIGTERM, &sa, NULL);

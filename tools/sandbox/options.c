@@ -11,6 +11,7 @@
 #include "runtime/base/parse.h"
 #include "runtime/base/version.h"
 #include "runtime/idrange.h"
+#include "supervisor/settings.h"
 
 enum kind {
 	KIND_FLAG,   /* bool = true */
@@ -32,7 +33,7 @@ struct option {
 };
 
 #define AT(member) offsetof(struct options, member), sizeof(((struct options *)0)->member)
-#define ANY 0, UINT64_MAX
+#define ANY        0, UINT64_MAX
 
 /* clang-format off */
 static const struct option table[] = {
@@ -72,6 +73,7 @@ static const struct option table[] = {
 	{ "verdict",     "FILE",  "where the JSON goes (default: stdout; with --live: stderr)", KIND_TEXT, AT(verdict_path), ANY },
 	{ "report",      NULL,    "add what the kernel says of a process inside, read from its own /proc", KIND_FLAG, AT(is_probe), ANY },
 	{ "core-sched",  NULL,    "share no CPU core with others at the same time", KIND_FLAG, AT(spec.core_sched), ANY },
+	{ "outlive",     NULL,    "in the group of cubit-cubes.service, which the end of cubitd.service leaves alone", KIND_FLAG, AT(spec.outlive), ANY },
 	{ "allow-speculation", NULL, "leave speculation mitigations as the host has them", KIND_FLAG, AT(spec.allow_speculation), ANY },
 	{ "pooled-net",  NULL,    "take the network namespace from a pool made before", KIND_FLAG, AT(is_net_pooled), ANY },
 	{ "repeat",      "N",     "do it N times and print a line of timings for each (microseconds)", KIND_NUMBER, AT(repeat), 1, 1000000 },
@@ -94,7 +96,8 @@ static void print_help(void)
 	for (size_t i = 0; i < N_OPTIONS; i++) {
 		char left[64];
 
-		(void)snprintf(left, sizeof(left), "--%s %s", table[i].name, table[i].argument ? table[i].argument : "");
+		(void)snprintf(left, sizeof(left), "--%s %s", table[i].name,
+			       table[i].argument ? table[i].argument : "");
 		printf("  %-*s %s\n", HELP_COLUMN, left, table[i].help);
 	}
 	printf("  %-*s %s\n  %-*s %s\n\n", HELP_COLUMN, "--help", "this text", HELP_COLUMN, "--version", "the version");
@@ -173,11 +176,9 @@ static int set_value(struct options *ret, const struct option *o, const char *va
 
 static void set_defaults(struct options *o)
 {
-	const char *run = getenv("CUBIT_RUN");
-
 	*o = (struct options){
 		.policy = "default",
-		.run_dir = run && *run ? run : "/run/cubit",
+		.run_dir = settings_used()->run_dir,
 		.open_files = 256,
 		.stack_bytes = 8 << 20,
 		.uid = OPTION_UNSET,
@@ -201,10 +202,8 @@ static void default_env(struct options *o)
 /* What follows from several options together. */
 static int finish(struct options *o, struct error *err)
 {
-	const char *base = getenv("CUBIT_ID_BASE");
-
-	if (!o->id_base && base && *base && parse_u64(base, IDRANGE_SIZE, UINT32_MAX, &o->id_base, err) < 0)
-		return error_wrap(err, "CUBIT_ID_BASE");
+	if (!o->id_base)
+		o->id_base = settings_used()->id_base;
 	if (o->fault && strcmp(o->fault, "list") == 0)
 		return 0;
 	if (o->n_layers == 0 && !o->image)
@@ -212,7 +211,8 @@ static int finish(struct options *o, struct error *err)
 	if (o->n_layers > 0 && o->image)
 		return error_set(err, EINVAL, "--image excludes --rootfs and --layer");
 	if (!o->image && (o->store || o->entrypoint))
-		return error_set(err, EINVAL, "%s has no meaning without --image", o->store ? "--store" : "--entrypoint");
+		return error_set(err, EINVAL, "%s has no meaning without --image",
+				 o->store ? "--store" : "--entrypoint");
 	if (!o->argv[0] && !o->image)
 		return error_set(err, EINVAL, "the program is missing: put it after --");
 	if (o->is_readonly && o->disk_dir)

@@ -1,4 +1,4 @@
-/* The command line of cubit-sandbox: one table of options, see options.c. */
+/* The command line of cubit-sandbox: one table of options, see options.c. Runs in: cubit-sandbox. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,8 +12,8 @@ struct error;
 
 enum { OPTION_LAYERS_MAX = 64, OPTION_ENV_MAX = 256 };
 #define OPTION_UNSET UINT64_MAX /* of uid and gid: not given */
-#define OPTION_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#define OPTION_LANG "LANG=C.UTF-8"
+#define OPTION_PATH  "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define OPTION_LANG  "LANG=C.UTF-8"
 
 struct options {
 	const char *layers[OPTION_LAYERS_MAX]; /* top first */
@@ -30,7 +30,7 @@ struct options {
 	const char *env[OPTION_ENV_MAX + 1];
 	size_t n_env;
 	const char *const *run_env; /* env, or with the image's and ours below it */
-	const char *input; /* "-": our own standard input; NULL: none */
+	const char *input;          /* "-": our own standard input; NULL: none */
 	uint64_t open_files, stack_bytes, file_bytes;
 	uint64_t id_base, id_count;
 	uint64_t uid, gid;

@@ -36,7 +36,8 @@ static char *base64(const struct buf *b)
 
 	for (size_t i = 0; text && i < b->size; i += 3) {
 		size_t left = b->size - i;
-		unsigned v = (unsigned)in[i] << 16 | (left > 1 ? (unsigned)in[i + 1] << 8 : 0) | (left > 2 ? in[i + 2] : 0);
+		unsigned v =
+			(unsigned)in[i] << 16 | (left > 1 ? (unsigned)in[i + 1] << 8 : 0) | (left > 2 ? in[i + 2] : 0);
 
 		*p++ = digits[v >> 18];
 		*p++ = digits[v >> 12 & 63];

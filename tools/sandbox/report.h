@@ -1,4 +1,8 @@
-/* What cubit-sandbox prints: a verdict as one JSON object, in the field names of the native API. */
+/*
+ * What cubit-sandbox prints: a verdict as one JSON object, in the field names of the native API.
+ *
+ * Runs in: cubit-sandbox.
+ */
 #pragma once
 
 #include <stdio.h>

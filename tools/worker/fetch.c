@@ -40,7 +40,8 @@ static int drop_identity(struct error *err)
 	uint32_t id = UID_BASE + ((uint32_t)getpid() & 0xffff);
 
 	for (unsigned long c = 0; c <= CAPABILITY_LAST; c++)
-		(void)prctl(PR_CAPBSET_DROP, c, 0, 0, 0); /* EINVAL past the last one; EPERM: we have none to begin with */
+		(void)prctl(PR_CAPBSET_DROP, c, 0, 0,
+			    0); /* EINVAL past the last one; EPERM: we have none to begin with */
 	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	if (geteuid() == 0 && (setgroups(0, NULL) < 0 || setresgid(id, id, id) < 0 || setresuid(id, id, id) < 0))
 		return error_errno(err, errno, "become user %u", id);
@@ -77,8 +78,8 @@ static int set_limits(struct error *err)
 
 static int landlock_allow(int ruleset, const char *path)
 {
-	struct landlock_path_beneath_attr rule = { .allowed_access = LANDLOCK_ACCESS_FS_READ_FILE |
-								     LANDLOCK_ACCESS_FS_READ_DIR };
+	struct landlock_path_beneath_attr rule = { .allowed_access =
+							   LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR };
 	cleanup_fd int fd = open(path, O_PATH | O_CLOEXEC);
 
 	if (fd < 0)
@@ -90,7 +91,8 @@ static int landlock_allow(int ruleset, const char *path)
 /* What resolving names and verifying certificates reads, and nothing else; kernels without Landlock go without. */
 static int confine_files(struct error *err)
 {
-	static const char *const readable[] = { "/etc", "/usr", "/lib", "/lib64", "/run/systemd/resolve", "/run/resolvconf" };
+	static const char *const readable[] = { "/etc",           "/usr", "/lib", "/lib64", "/run/systemd/resolve",
+						"/run/resolvconf" };
 	struct landlock_ruleset_attr all = { .handled_access_fs = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1 };
 	cleanup_fd int ruleset = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all.handled_access_fs), 0);
 
@@ -111,15 +113,42 @@ static int confine_files(struct error *err)
 static int confine_calls(struct error *err)
 {
 	static const int refused[] = {
-		SCMP_SYS(execve),	    SCMP_SYS(execveat),	       SCMP_SYS(ptrace),	     SCMP_SYS(process_vm_readv),
-		SCMP_SYS(process_vm_writev), SCMP_SYS(unshare),	       SCMP_SYS(setns),		     SCMP_SYS(mount),
-		SCMP_SYS(umount2),	    SCMP_SYS(pivot_root),      SCMP_SYS(chroot),	     SCMP_SYS(fsopen),
-		SCMP_SYS(open_tree),	    SCMP_SYS(move_mount),      SCMP_SYS(fsmount),	     SCMP_SYS(fspick),
-		SCMP_SYS(mount_setattr),    SCMP_SYS(bpf),	       SCMP_SYS(perf_event_open),    SCMP_SYS(userfaultfd),
-		SCMP_SYS(keyctl),	    SCMP_SYS(add_key),	       SCMP_SYS(request_key),	     SCMP_SYS(io_uring_setup),
-		SCMP_SYS(io_uring_enter),   SCMP_SYS(io_uring_register), SCMP_SYS(open_by_handle_at), SCMP_SYS(init_module),
-		SCMP_SYS(finit_module),	    SCMP_SYS(kexec_load),      SCMP_SYS(personality),	     SCMP_SYS(pidfd_getfd),
-		SCMP_SYS(mknod),	    SCMP_SYS(mknodat),	       SCMP_SYS(symlinkat),	     SCMP_SYS(linkat),
+		SCMP_SYS(execve),
+		SCMP_SYS(execveat),
+		SCMP_SYS(ptrace),
+		SCMP_SYS(process_vm_readv),
+		SCMP_SYS(process_vm_writev),
+		SCMP_SYS(unshare),
+		SCMP_SYS(setns),
+		SCMP_SYS(mount),
+		SCMP_SYS(umount2),
+		SCMP_SYS(pivot_root),
+		SCMP_SYS(chroot),
+		SCMP_SYS(fsopen),
+		SCMP_SYS(open_tree),
+		SCMP_SYS(move_mount),
+		SCMP_SYS(fsmount),
+		SCMP_SYS(fspick),
+		SCMP_SYS(mount_setattr),
+		SCMP_SYS(bpf),
+		SCMP_SYS(perf_event_open),
+		SCMP_SYS(userfaultfd),
+		SCMP_SYS(keyctl),
+		SCMP_SYS(add_key),
+		SCMP_SYS(request_key),
+		SCMP_SYS(io_uring_setup),
+		SCMP_SYS(io_uring_enter),
+		SCMP_SYS(io_uring_register),
+		SCMP_SYS(open_by_handle_at),
+		SCMP_SYS(init_module),
+		SCMP_SYS(finit_module),
+		SCMP_SYS(kexec_load),
+		SCMP_SYS(personality),
+		SCMP_SYS(pidfd_getfd),
+		SCMP_SYS(mknod),
+		SCMP_SYS(mknodat),
+		SCMP_SYS(symlinkat),
+		SCMP_SYS(linkat),
 	};
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
 	int r = filter ? 0 : -ENOMEM;
@@ -127,7 +156,8 @@ static int confine_calls(struct error *err)
 	for (size_t i = 0; r == 0 && i < sizeof(refused) / sizeof(refused[0]); i++)
 		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), refused[i], 0);
 	if (r == 0)
-		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_PACKET));
+		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
+				     SCMP_A0(SCMP_CMP_EQ, AF_PACKET));
 	if (r == 0)
 		r = seccomp_load(filter);
 	seccomp_release(filter);

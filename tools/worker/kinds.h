@@ -1,6 +1,8 @@
 /*
  * The kinds of workers. Each runs one task with the descriptors it was started with, says on stderr why it could not
  * start, and returns an exit status.
+ *
+ * Runs in: cubit-worker, a process for each task.
  */
 #pragma once
 
