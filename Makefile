@@ -44,28 +44,40 @@ src = $(sort $(foreach d,$(1),$(wildcard $(d)/*.c)))
 LIBRARIES := base supervisor runtime netsetup policies images
 PROGRAMS := $(foreach p,$(PROGRAMS),$(if $(call src,$(DIR_$(p))),$(p)))
 INIT_SRC := $(call src,runtime/init)
-INIT_BASE := error fd buf frame clock
+INIT_BASE := error fd buf frame field_table clock
 TEST_TIERS := unit root attack bench
-TEST_SRC := $(foreach t,$(TEST_TIERS),$(call src,tests/$(t)))
+# folders below a tier mirror the tree
+TEST_SRC := $(foreach t,$(TEST_TIERS),$(call src,tests/$(t) $(foreach d,* */* */*/*,tests/$(t)/$(d))))
 FUZZ_SRC := $(call src,tests/fuzz)
 
 ALL_SRC := $(foreach l,$(LIBRARIES),$(call src,$(DIR_$(l)))) $(foreach p,$(PROGRAMS),$(call src,$(DIR_$(p)))) \
 	$(INIT_SRC) $(TEST_SRC) $(FUZZ_SRC) $(wildcard tests/*.c tests/support/*.c)
 ALL_HDR := $(shell git ls-files -co --exclude-standard '*.h' 2>/dev/null)
 ALL_SH := $(shell git ls-files -co --exclude-standard '*.sh' 2>/dev/null) \
-	$(wildcard tools/setup tests/vm/guest .ci/run tools/run tools/mkimage)
+	$(wildcard tools/setup tests/vm/guest tests/vm/machine tests/vm/release-root .ci/run tools/run tools/mkimage tools/what-stays \
+		tools/as-caller tools/debian/make)
 
 # ---- flags ----------------------------------------------------------------------------------------------------
 
-PKGS_runtime := ext2fs com_err
-PKGS_policies := libseccomp jansson
+# libcap, never libpsx: what drops capabilities has one thread
+PKGS_runtime := ext2fs com_err libcap
+PKGS_policies := libseccomp jansson libcap
 PKGS_netsetup := libnl-3.0 libnl-route-3.0 libnftables
 PKGS_supervisor := libuv sqlite3 libcurl libssl libcrypto hiredis jansson
-PKGS_images := libcurl libcrypto libzstd libisal zlib libseccomp
+PKGS_images := libcurl libcrypto libzstd libisal zlib libseccomp libcap
+# llhttp: the library of the release where there is one; else compiled into ours from the C sources that Debian 12's
+# package node-llhttp installs (strict: its lenient half is for clients of old servers)
+LLHTTP_SHARE ?= /usr/share
+LLHTTP_FROM := $(if $(shell pkg-config --modversion libllhttp 2>/dev/null),library,$(if $(wildcard \
+	$(LLHTTP_SHARE)/llhttp/llhttp.c),sources,nowhere))
+PKGS_supervisor += $(if $(filter library,$(LLHTTP_FROM)),libllhttp)
+LLHTTP_CFLAGS := $(if $(filter sources,$(LLHTTP_FROM)),-DLLHTTP_STRICT_MODE=1 -isystem $(LLHTTP_SHARE)/include/llhttp)
 PKGS := jansson $(sort $(foreach l,$(LIBRARIES),$(PKGS_$(l))))
-PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-# http_parser and wslay come without pkg-config files
-PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null) $(if $(filter supervisor,$(LIBRARIES)),-lhttp_parser -lwslay)
+# of one program alone: the client of WebSockets is no business of the daemon
+PKGS_cubit := libwebsockets
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(LLHTTP_CFLAGS)
+# wslay comes without a pkg-config file
+PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null) $(if $(filter supervisor,$(LIBRARIES)),-lwslay)
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla -Wundef -Wwrite-strings \
 	-Wimplicit-fallthrough $(if $(filter 1,$(WERROR)),-Werror)
@@ -85,6 +97,9 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 init_obj = $(patsubst %.c,$(BUILD)/init/%.o,$(1))
 # most dependent first, as a static link wants it
 LIBS = $(foreach l,$(filter supervisor netsetup images policies runtime,$(LIBRARIES)),$(BUILD)/lib/lib$(l).a) $(BUILD)/lib/libbase.a
+
+# what is built under sudo belongs to the one who called it
+AS_CALLER = tools/as-caller $(BUILD)
 
 # ---- building -------------------------------------------------------------------------------------------------
 
@@ -121,10 +136,27 @@ EXTRA_runtime := $(if $(INIT_SRC),$(BUILD)/obj/runtime/init_blob.o)
 # and so do the built-in seccomp profiles
 EXTRA_policies := $(BUILD)/obj/policies/builtin_profiles.o
 # and the definitions of languages
-EXTRA_images := $(BUILD)/obj/images/runtime_builtin.o
+EXTRA_images := $(BUILD)/obj/images/languages/runtime_builtin.o
+# llhttp, where it is no library
+EXTRA_supervisor := $(if $(filter sources,$(LLHTTP_FROM)),$(patsubst %,$(BUILD)/obj/llhttp/%.o,api http llhttp))
+# and texts of other languages: the description of the API, the scripts for Redis, the tables of databases
+EXTRA_supervisor += $(patsubst %,$(BUILD)/obj/supervisor/%.o,daemon/openapi_json redis/lua_text queue/schema_text \
+	auth/schema_text)
 $(foreach l,$(LIBRARIES),$(eval $(call library,$(l))))
 
-$(BUILD)/bin/cubit-init: $(call init_obj,$(INIT_SRC) $(patsubst %,runtime/base/%.c,$(INIT_BASE)) \
+$(BUILD)/obj/llhttp/%.o: $(LLHTTP_SHARE)/llhttp/%.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=gnu17 $(HARDEN) -fPIE $(LLHTTP_CFLAGS) $(CFLAGS) $(SAN) -c -o $@ $<
+
+$(BUILD)/obj/supervisor/http/request_head.o: | llhttp-$(LLHTTP_FROM)
+.PHONY: llhttp-library llhttp-sources llhttp-nowhere
+llhttp-library llhttp-sources:
+llhttp-nowhere:
+	@echo "llhttp is missing: neither 'pkg-config libllhttp' (Debian 13: libllhttp-dev) nor" \
+		"$(LLHTTP_SHARE)/llhttp/llhttp.c (Debian 12: node-llhttp) is there; tools/setup build installs it" >&2; exit 1
+
+$(BUILD)/bin/cubit-init: $(call init_obj,$(INIT_SRC) $(patsubst %,runtime/base/%.c,$(INIT_BASE)) runtime/loopback.c \
 		$(wildcard runtime/agent/agent_proto.c))
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
@@ -139,20 +171,38 @@ $(BUILD)/obj/policies/builtin_profiles.o: policies/builtin_profiles.S $(wildcard
 	@mkdir -p $(@D)
 	$(Q)$(CC) -c -o $@ $<
 
+$(BUILD)/obj/supervisor/daemon/openapi_json.o: supervisor/daemon/openapi_json.S supervisor/daemon/openapi.json
+	@mkdir -p $(@D)
+	$(Q)$(CC) -c -o $@ $<
+
 # the directory as well: a definition that was taken away is a change too
 $(BUILD)/gen/runtimes: images/runtimes $(wildcard images/runtimes/*.json)
 	@mkdir -p $(@D)
 	$(Q)for f in $(sort $(filter %.json,$^)); do printf '%s\0' "$$(basename $$f .json)"; cat $$f; printf '\0'; done > $@
 
-$(BUILD)/obj/images/runtime_builtin.o: images/runtime_builtin.S $(BUILD)/gen/runtimes
+$(BUILD)/obj/images/languages/runtime_builtin.o: images/languages/runtime_builtin.S $(BUILD)/gen/runtimes
 	@mkdir -p $(@D)
 	$(Q)$(CC) -DRUNTIMES='"$(BUILD)/gen/runtimes"' -c -o $@ $<
+
+$(BUILD)/obj/supervisor/%/schema_text.o: supervisor/%/schema_text.S $(wildcard supervisor/*/sql/*.sql)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -c -o $@ $<
+
+# a script behind the parts that its line `-- with:` names
+LUA := $(wildcard supervisor/redis/lua/*.lua)
+$(BUILD)/gen/redis/%.lua: supervisor/redis/lua/%.lua $(LUA)
+	@mkdir -p $(@D)
+	$(Q)cat $$(sed -n 's/^-- with://p' $< | xargs -rn 1 printf 'supervisor/redis/lua/%s.lua\n') $< > $@
+
+$(BUILD)/obj/supervisor/redis/lua_text.o: supervisor/redis/lua_text.S $(LUA:supervisor/redis/lua/%=$(BUILD)/gen/redis/%)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -Wa,-I$(BUILD)/gen/redis -c -o $@ $<
 
 define program
 $(BUILD)/bin/$(1): $(call obj,$(call src,$(DIR_$(1)))) $(LIBS)
 	@mkdir -p $$(@D)
 	$$(call say,LD,$$@)
-	$$(Q)$$(CC) $$(ldflags) -o $$@ $$^ $$(PKG_LIBS)
+	$$(Q)$$(CC) $$(ldflags) -o $$@ $$^ $$(PKG_LIBS) $$(if $$(PKGS_$(1)),$$(shell pkg-config --libs $$(PKGS_$(1))))
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
@@ -164,7 +214,13 @@ SUPPORT_OBJ := $(call obj,$(wildcard tests/support/*.c))
 PAYLOAD := $(if $(wildcard tests/payload.c),$(BUILD)/tests/payload)
 test_link = $(CC) $(ldflags) -o $@ $(filter %.o %.a,$^) $(PKG_LIBS) -lpthread
 
-$(TEST_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_OBJ) $(LIBS)
+# The program of a test that was moved or taken away must not be run, nor stand where a folder of tests goes.
+.PHONY: tidy-tests
+tidy-tests:
+	@for t in $(TEST_TIERS); do [ ! -d $(BUILD)/tests/$$t ] || find $(BUILD)/tests/$$t -type f; done | sort \
+		| comm -23 - <(printf '%s\n' $(TEST_BIN) | sort) | xargs -r rm -f
+
+$(TEST_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_OBJ) $(LIBS) | tidy-tests
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(test_link)
@@ -188,7 +244,7 @@ tests: all $(TEST_BIN) $(FUZZ_BIN) $(PAYLOAD) ## build the test programs
 
 RUN_TESTS = CUBIT_BUILD=$(abspath $(BUILD)) tests/run $(if $(T),--only '$(T)')
 
-.PHONY: check check-root check-e2e check-vm test
+.PHONY: check check-root check-e2e check-vm check-machine test
 check: tests ## unit tests: no privilege, no network, seconds
 	$(Q)$(RUN_TESTS) --tier unit --tier fuzz --tier driver
 
@@ -201,16 +257,32 @@ check-e2e: tests ## against real peers: registries, skopeo, umoci, the package m
 check-vm: tests ## what needs root, on a stock kernel 6.1 with pure cgroup v2
 	$(Q)$(RUN_TESTS) --tier vm
 
+check-machine: tests ## installed on whole Debian machines of both releases
+	$(Q)$(RUN_TESTS) --tier machine
+
 test: ## install what is missing, build, pass every test
 	$(Q)tools/setup
-	$(Q)$(MAKE) --no-print-directory -j$$(nproc) WERROR=1 all tests
+	$(Q)$(AS_CALLER) $(MAKE) --no-print-directory -j$$(nproc) WERROR=1 all tests
 	$(Q)$(RUN_TESTS) --must-run --tier unit --tier fuzz --tier driver --tier root --tier attack --tier e2e --tier vm
+
+.PHONY: check-sanitized
+SANITIZED := build/sanitize-address-undefined
+check-sanitized: ## unit, fuzz-corpus and root tiers once more, under address and undefined sanitizers
+	$(Q)$(MAKE) --no-print-directory SANITIZE=address,undefined tests
+	$(Q)mkdir -p build/images-state # one set of images for both builds
+	$(Q)[ -e $(SANITIZED)/images-state ] || ln -s ../images-state $(SANITIZED)/
+	$(Q)CUBIT_BUILD=$(abspath $(SANITIZED)) tests/run $(if $(T),--only '$(T)') --tier unit --tier fuzz --tier root
 
 .PHONY: fuzz
 FUZZ_SECONDS ?= 60
 fuzz: ## fuzz every parser of foreign bytes for FUZZ_SECONDS each
 	$(Q)tools/setup build fuzz
 	$(Q)tests/fuzz.sh $(FUZZ_SECONDS) $(T)
+
+.PHONY: mutation
+mutation: ## break features one at a time, in a copy: a named test notices each (T=word of its name)
+	$(Q)tools/setup build test images e2e
+	$(Q)CUBIT_BUILD=$(abspath $(BUILD)) CC='$(CC)' tests/mutation/run $(if $(T),'$(T)')
 
 .PHONY: bench
 bench: ## timings as ratios, side by side with what else is installed
@@ -228,13 +300,14 @@ coverage: ## lines that the unit and fuzz-corpus tests reach
 
 .PHONY: run
 run: ## install what is missing, build, and show Cubit at work
+	$(Q)tools/run --check
 	$(Q)tools/setup build test images
-	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all
+	$(Q)$(AS_CALLER) $(MAKE) --no-print-directory -j$$(nproc) all
 	$(Q)CUBIT_BUILD=$(abspath $(BUILD)) tools/run
 
 # ---- tidiness -------------------------------------------------------------------------------------------------
 
-.PHONY: lint format hdr-check compile_commands.json
+.PHONY: lint format format-check hdr-check compile_commands.json
 lint: compile_commands.json ## clang-tidy, cppcheck, shellcheck
 	$(Q)tools/setup build lint
 	$(Q)printf '%s\n' $(ALL_SRC) | xargs -P"$$(nproc)" -n 4 clang-tidy --quiet -p $(BUILD) 2>&1 \
@@ -245,7 +318,10 @@ lint: compile_commands.json ## clang-tidy, cppcheck, shellcheck
 	@echo 'lint: clean'
 
 format: ## clang-format over every C file
-	$(Q)clang-format -i $(ALL_SRC) $(ALL_HDR)
+	$(Q)clang-format -i $(sort $(ALL_SRC) $(ALL_HDR))
+
+format-check: ## is every C file as clang-format (of Debian 12) writes it?
+	$(Q)printf '%s\n' $(sort $(ALL_SRC) $(ALL_HDR)) | xargs -P"$$(nproc)" -n 20 clang-format --dry-run --Werror
 
 hdr-check: ## every header compiles alone; includes point one way
 	$(Q)CC='$(CC)' FLAGS='$(LANG_FLAGS) $(WARN) -Werror $(PKG_CFLAGS)' tests/hdr-check.sh $(ALL_HDR)
@@ -262,23 +338,51 @@ compile_commands.json: ## for editors and clang-tidy
 
 MAN := $(wildcard docs/man/*.[1-8])
 UNIT_DIR ?= $(PREFIX)/lib/systemd/system
+# What a systemd of this version understands is switched on in the units: a line `#@254 Key=value` there
+SYSTEMD_VERSION ?= $(shell { systemctl --version || dpkg-query -W -f 'systemd $${Version}' libsystemd0; } 2>/dev/null \
+	| awk 'NR == 1 { print int($$2) }')
+
+UNITS := $(wildcard tools/systemd/*.service)
+LIBEXEC := $(DESTDIR)$(PREFIX)/libexec/cubit
+# Services are those of this machine only when that is where we install, and systemd runs it.
+SYSTEMCTL := $(if $(DESTDIR),,$(if $(wildcard /run/systemd/system),$(shell command -v systemctl)))
 
 .PHONY: install uninstall
-install: all ## into DESTDIR and PREFIX: programs, profiles, man pages, systemd unit
+install: ## into DESTDIR and PREFIX: programs, image recipes, profiles, man pages, systemd units
+	$(Q)$(AS_CALLER) $(MAKE) --no-print-directory all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man $(DESTDIR)$(UNIT_DIR) \
-		$(DESTDIR)$(PREFIX)/share/cubit/policies
+		$(DESTDIR)$(PREFIX)/share/cubit/policies $(LIBEXEC)/recipes
 	install -m 755 $(addprefix $(BUILD)/bin/,$(PROGRAMS)) tools/producer/cubit-producer $(DESTDIR)$(PREFIX)/bin/
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(BUILD)/bin/cubit completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/cubit
+	install -m 755 tools/mkimage $(LIBEXEC)/
+	install -m 644 $(wildcard tools/recipes/*.sh tools/recipes/*.py) $(LIBEXEC)/recipes/
+	ln -sf ../libexec/cubit/mkimage $(DESTDIR)$(PREFIX)/bin/cubit-mkimage
 	for p in $(wildcard policies/profiles/*.json); do \
 		install -m 644 $$p $(DESTDIR)$(PREFIX)/share/cubit/policies/ || exit 1; done
 	for m in $(MAN); do d=$(DESTDIR)$(PREFIX)/share/man/man$${m##*.}; install -d $$d && install -m 644 $$m $$d/ || exit 1; done
-	sed 's|@BINDIR@|$(PREFIX)/bin|' tools/systemd/cubitd.service > $(DESTDIR)$(UNIT_DIR)/cubitd.service
+	for u in $(UNITS); do awk -v version='$(SYSTEMD_VERSION)' -v bindir='$(PREFIX)/bin' -f tools/systemd/unit.awk \
+		$$u > $(DESTDIR)$(UNIT_DIR)/$${u##*/} || exit 1; done
+	install -D -m 644 tools/systemd/cubit.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/cubit.conf
 	install -D -m 644 tools/systemd/cubit.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/cubit.conf
 	@[ -n "$(DESTDIR)" ] || getent passwd cubit >/dev/null || ! command -v systemd-sysusers >/dev/null || systemd-sysusers
+	$(if $(SYSTEMCTL),$(SYSTEMCTL) daemon-reload)
 
-uninstall: ## take away what install put there
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS) cubit-producer) $(DESTDIR)$(UNIT_DIR)/cubitd.service $(DESTDIR)$(PREFIX)/lib/sysusers.d/cubit.conf
-	rm -rf $(DESTDIR)$(PREFIX)/share/cubit
+uninstall: ## stop the service, take away what install put there, say what stays
+	$(if $(SYSTEMCTL),-$(SYSTEMCTL) disable --now $(notdir $(UNITS)))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS) cubit-producer cubit-mkimage) \
+		$(addprefix $(DESTDIR)$(UNIT_DIR)/,$(notdir $(UNITS))) $(DESTDIR)$(PREFIX)/lib/sysusers.d/cubit.conf \
+		$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/cubit.conf
+	rm -rf $(DESTDIR)$(PREFIX)/share/cubit $(LIBEXEC) $(DESTDIR)$(PREFIX)/share/bash-completion/completions/cubit
 	for m in $(MAN); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
+	$(if $(SYSTEMCTL),$(SYSTEMCTL) daemon-reload)
+	@DESTDIR='$(DESTDIR)' tools/what-stays
+
+.PHONY: deb
+deb: ## a Debian package of this machine's release: build/deb/cubit_*.deb
+	$(Q)tools/setup build deb
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all
+	$(Q)tools/debian/make '$(CURDIR)' '$(abspath $(BUILD))'
 
 .PHONY: clean help
 clean: ## remove what was built (the downloaded test kernel stays: make distclean)
