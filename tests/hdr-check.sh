@@ -1,6 +1,8 @@
 #!/bin/bash
 # Every header compiles alone, and includes point one way:
 #   runtime/base <- netsetup, images, policies, runtime <- supervisor, tools, tests <- nothing
+#   within supervisor/ and images/: the tables `below` and `below_images`
+# and tests/include-graph finds nothing that goes round.
 # usage: CC=cc FLAGS='...' tests/hdr-check.sh HEADER...
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -14,15 +16,59 @@ for h in "$@"; do
 	fi
 done
 
+# What each room of supervisor/ may know of the others, beside itself, settings.h and what lies below supervisor/.
+#   daemon -> doors -> front -> redis -> auth -> jobs -> pool -> {spec, protocol} -> {journal, queue, metrics}
+declare -A below=(
+	[metrics]='' [queue]='' [journal]='' [http]=''
+	[protocol]=''
+	[spec]=''
+	[callback]='queue'
+	[monitor]='protocol'
+	[pool]='spec protocol'
+	[jobs]='pool spec protocol journal queue' # of queue: what a job is called
+	[auth]='http queue'
+	[redis]='jobs spec journal queue'
+	[front]='redis auth callback http jobs pool spec protocol journal queue metrics'
+	[doors]='front http jobs spec journal queue'
+	[daemon]='doors front monitor auth http protocol'
+)
+
+# The same for images/, beside a room itself and the files on the ground, which know no room.
+declare -A below_images=(
+	[languages]='' [registry]='' [store]='' [unpack]=''
+	[whole]='registry store unpack'
+	[archive]='whole unpack' # of unpack: what it says of foreign names
+)
+
+image_room_allows() { # ROOM
+	local other
+	[ -n "${below_images[$1]+there}" ] || { echo 'nothing' && return; }
+	printf 'runtime/base/|images/[a-z_]*\\.h|images/%s/' "$1"
+	for other in ${below_images[$1]}; do
+		printf '|images/%s/' "$other"
+	done
+}
+
+room_allows() { # ROOM
+	local other
+	[ -n "${below[$1]+there}" ] || { echo 'nothing' && return; } # a new room says here what it may know
+	printf 'runtime/|netsetup/|images/|policies/|supervisor/[a-z_]*\\.h|supervisor/%s/' "$1"
+	for other in ${below[$1]}; do
+		printf '|supervisor/%s/' "$other"
+	done
+}
+
 # which folders a file of a folder may include from
 allowed() {
 	case $1 in
 	runtime/base/*) echo 'runtime/base/' ;;
 	runtime/*) echo 'runtime/' ;;
 	netsetup/*) echo 'runtime/base/|netsetup/' ;;
-	images/*) echo 'runtime/base/|images/' ;;
+	images/*/*) image_room_allows "$(cut -d/ -f2 <<<"$1")" ;;
+	images/*) echo 'runtime/base/|images/[a-z_]*\.h' ;;
 	policies/*) echo 'runtime/base/|policies/' ;;
-	supervisor/*) echo 'runtime/|netsetup/|images/|policies/|supervisor/' ;;
+	supervisor/*/*) room_allows "$(cut -d/ -f2 <<<"$1")" ;;
+	supervisor/*) echo 'runtime/|netsetup/|images/|policies/|supervisor/[a-z_]*\.h' ;;
 	tools/*) echo 'runtime/|netsetup/|images/|policies/|supervisor/|tools/' ;;
 	tests/*) echo '.*' ;;
 	*) echo 'nothing' ;;
@@ -37,5 +83,6 @@ while IFS=: read -r file _ line; do
 	fi
 done < <(git ls-files -co --exclude-standard '*.c' '*.h' | xargs grep -nE '^#include "' /dev/null)
 
+tests/include-graph --check || failed=1
 [ "$failed" = 0 ] && echo "hdr-check: $# headers compile alone, all includes point one way"
 exit "$failed"

@@ -75,10 +75,11 @@ static void run(int s, const char *body)
 {
 	char request[4096], answer[ANSWER_MAX];
 	size_t have = 0, wanted = 0;
-	int n = snprintf(request, sizeof(request),
-			 "POST /v1/run HTTP/1.1\r\nHost: cubit\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"
-			 "Content-Length: %zu\r\n\r\n%s",
-			 key, strlen(body), body);
+	int n = snprintf(
+		request, sizeof(request),
+		"POST /v1/run HTTP/1.1\r\nHost: cubit\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"
+		"Content-Length: %zu\r\n\r\n%s",
+		key, strlen(body), body);
 
 	if (write(s, request, (size_t)n) != n)
 		die("write");
@@ -125,8 +126,8 @@ static const char python_prestart[] = "{\"runtime\":\"python\",\"source\":\"prin
 /* an interpreter's own variable: it has to be started anew */
 static const char python_started[] =
 	"{\"runtime\":\"python\",\"source\":\"print('hello')\",\"env\":{\"PYTHONDONTWRITEBYTECODE\":\"1\"}}";
-static const char c_hello[] =
-	"{\"runtime\":\"c\",\"source\":\"#include <unistd.h>\\nint main(void) { return write(1, \\\"hello\\\\n\\\", 6) != 6; }\"}";
+static const char c_hello[] = "{\"runtime\":\"c\",\"source\":\"#include <unistd.h>\\nint main(void) { return write(1, "
+			      "\\\"hello\\\\n\\\", 6) != 6; }\"}";
 static const char bash_hello[] = "{\"runtime\":\"bash\",\"source\":\"echo hello\"}";
 
 static const char *python_argv[] = { "/usr/bin/python3", "-c", "print('hello')", NULL };

@@ -91,7 +91,8 @@ static uint64_t spawn_once(const struct contender *c, unsigned n)
 static void hide_cgroup2(void)
 {
 	if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
-		(void)umount2("/sys/fs/cgroup/unified", MNT_DETACH); /* our private view; a unified host has no such mount */
+		(void)umount2("/sys/fs/cgroup/unified",
+			      MNT_DETACH); /* our private view; a unified host has no such mount */
 }
 
 static void start_spawner(struct contender *c)
@@ -137,11 +138,18 @@ static uint64_t measure_us(const struct contender *c, unsigned n)
 {
 	const char *argv[] = { "/bin/payload", "true", NULL }, *env[] = { "PATH=/bin", NULL };
 	const struct process_spec process = {
-		.argv = argv, .env = env, .cwd = "/", .uid = PROCESS_DEFAULT_ID, .gid = PROCESS_DEFAULT_ID,
-		.stdio = AGENT_STDIO_NO_STDIN, .umask = 022,
+		.argv = argv,
+		.env = env,
+		.cwd = "/",
+		.uid = PROCESS_DEFAULT_ID,
+		.gid = PROCESS_DEFAULT_ID,
+		.stdio = AGENT_STDIO_NO_STDIN,
+		.umask = 022,
 	};
 	const struct run_spec run = {
-		.process = &process, .input_fd = -1, .limits = { .wall_ns = 5 * NS_PER_S, .cpu_ns = 5 * NS_PER_S },
+		.process = &process,
+		.input_fd = -1,
+		.limits = { .wall_ns = 5 * NS_PER_S, .cpu_ns = 5 * NS_PER_S },
 	};
 	struct run_result result;
 	struct sandbox_spec spec;
@@ -231,8 +239,8 @@ static void print_table(struct contender *c, size_t n, unsigned rounds)
 		p99 = percentile_us(c[i].samples, rounds, 99);
 		if (i == 0)
 			base = p50;
-		printf("%-34s %10.0f %10.0f %10.0f %12.2f\n", c[i].name, p50, p99, percentile_us(c[i].samples, rounds, 0),
-		       p50 / base);
+		printf("%-34s %10.0f %10.0f %10.0f %12.2f\n", c[i].name, p50, p99,
+		       percentile_us(c[i].samples, rounds, 0), p50 / base);
 	}
 }
 
@@ -251,16 +259,21 @@ int main(int argc, char **argv)
 	}
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)snprintf(payload, sizeof(payload), "%s/bin/payload", rootfs);
-	all[n++] = (struct contender){ .name = "cubit, netns pooled, with teardown", .is_pooled_net = true, .counts_teardown = true };
+	all[n++] = (struct contender){ .name = "cubit, netns pooled, with teardown",
+				       .is_pooled_net = true,
+				       .counts_teardown = true };
 	all[n++] = (struct contender){ .name = "cubit, netns pooled, to verdict", .is_pooled_net = true };
 	all[n++] = (struct contender){ .name = "cubit, own netns, with teardown", .counts_teardown = true };
 	all[n++] = (struct contender){ .name = "bare spawn + exec + wait", .argv = { payload, "true" } };
 	all[n++] = (struct contender){ .name = "bwrap (no cgroup, no seccomp)",
 				       .argv = { "bwrap", "--unshare-all", "--ro-bind", rootfs, "/", "--proc", "/proc",
 						 "--dev", "/dev", "--tmpfs", "/tmp", "/bin/payload", "true" } };
-	all[n++] = (struct contender){ .name = "crun run, same profile", .v1_only = true, .wants_id = true,
+	all[n++] = (struct contender){ .name = "crun run, same profile",
+				       .v1_only = true,
+				       .wants_id = true,
 				       .argv = { "crun", "run", "--bundle", bundle } };
-	all[n++] = (struct contender){ .name = "runc run, same profile", .wants_id = true,
+	all[n++] = (struct contender){ .name = "runc run, same profile",
+				       .wants_id = true,
 				       .argv = { "runc", "run", "--bundle", bundle } };
 	for (size_t i = 0; i < n; i++) {
 		if (all[i].argv[0])

@@ -46,7 +46,8 @@ static void on_stdin(uv_poll_t *poll, int status, int events)
 	http_server_counts(server, &c);
 	(void)getrusage(RUSAGE_SELF, &u); /* cannot fail */
 	printf("%llu requests, %.2f us of CPU each, %ld KiB resident at most\n", (unsigned long long)c.requests,
-	       ((double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e6 + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec)) /
+	       ((double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e6 +
+		(double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec)) /
 		       (double)(c.requests ? c.requests : 1),
 	       u.ru_maxrss);
 	uv_stop(poll->loop);

@@ -14,6 +14,7 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
+#include "supervisor/jobs/result.h"
 #include "supervisor/queue/db.h"
 #include "supervisor/queue/queue.h"
 
@@ -196,7 +197,8 @@ int main(int argc, char **argv)
 				   .max_waiting = UINT64_MAX,
 				   .attempts = 3,
 				   .lease_ns = 3600 * NS_PER_S,
-				   .retention_ns = 3600 * NS_PER_S };
+				   .retention_ns = 3600 * NS_PER_S,
+				   .cancelled = job_result_cancelled };
 	unsigned seconds = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 3;
 	char path[4096];
 	struct error e = ERROR_INIT;

@@ -19,20 +19,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "images/store.h"
+#include "images/store/store.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
-#include "supervisor/jobs/pool.h"
+#include "supervisor/pool/pool.h"
 #include "tests/support/works.h"
 
 enum { ROUNDS_MAX = 10000, PAUSE_MS = 15 };
 
 struct contender {
 	const char *name;
-	const char *bare[4];  /* argv, in `root` when it has one */
-	const char *request;  /* or a job */
-	const char *runtime;  /* whose pool must be ready */
-	int against;          /* index of the bare one; -1: it is one */
+	const char *bare[4]; /* argv, in `root` when it has one */
+	const char *request; /* or a job */
+	const char *runtime; /* whose pool must be ready */
+	int against;         /* index of the bare one; -1: it is one */
 	bool needs_python;
 	bool wants_prestart;
 	uint64_t *samples;
@@ -45,18 +45,39 @@ static char root[700];
 
 static struct contender all[] = {
 	{ .name = "bare: static true", .bare = { "/bin/payload", "true" }, .against = -1 },
-	{ .name = "job: static true", .request = "{\"runtime\":\"true\",\"source\":\"\"}", .runtime = "true", .against = 0 },
-	{ .name = "job: the same, compiled before", .request = "{\"runtime\":\"copied\",\"source\":\"cp /bin/payload $1\",\"args\":[\"true\"]}",
-	  .runtime = "copied", .against = 0 },
-	{ .name = "bare: python3 -c", .bare = { "/usr/bin/python3", "-c", "print('hello')" }, .against = -1, .needs_python = true },
+	{ .name = "job: static true",
+	  .request = "{\"runtime\":\"true\",\"source\":\"\"}",
+	  .runtime = "true",
+	  .against = 0 },
+	{ .name = "job: the same, compiled before",
+	  .request = "{\"runtime\":\"copied\",\"source\":\"cp /bin/payload $1\",\"args\":[\"true\"]}",
+	  .runtime = "copied",
+	  .against = 0 },
+	{ .name = "bare: python3 -c",
+	  .bare = { "/usr/bin/python3", "-c", "print('hello')" },
+	  .against = -1,
+	  .needs_python = true },
 	{ .name = "job: python, cold interpreter",
 	  .request = "{\"runtime\":\"python\",\"source\":\"print('hello')\",\"limits\":{\"open_files\":255}}",
-	  .runtime = "python", .against = 3, .needs_python = true },
-	{ .name = "job: python, waiting interpreter", .request = "{\"runtime\":\"python\",\"source\":\"print('hello')\"}",
-	  .runtime = "python", .against = 3, .needs_python = true, .wants_prestart = true },
-	{ .name = "bare: node -e", .bare = { "/usr/bin/node", "-e", "console.log('hello')" }, .against = -1, .needs_python = true },
-	{ .name = "job: node, waiting interpreter", .request = "{\"runtime\":\"node\",\"source\":\"console.log('hello')\"}",
-	  .runtime = "node", .against = 6, .needs_python = true, .wants_prestart = true },
+	  .runtime = "python",
+	  .against = 3,
+	  .needs_python = true },
+	{ .name = "job: python, waiting interpreter",
+	  .request = "{\"runtime\":\"python\",\"source\":\"print('hello')\"}",
+	  .runtime = "python",
+	  .against = 3,
+	  .needs_python = true,
+	  .wants_prestart = true },
+	{ .name = "bare: node -e",
+	  .bare = { "/usr/bin/node", "-e", "console.log('hello')" },
+	  .against = -1,
+	  .needs_python = true },
+	{ .name = "job: node, waiting interpreter",
+	  .request = "{\"runtime\":\"node\",\"source\":\"console.log('hello')\"}",
+	  .runtime = "node",
+	  .against = 6,
+	  .needs_python = true,
+	  .wants_prestart = true },
 };
 enum { CONTENDERS = sizeof(all) / sizeof(all[0]) };
 
@@ -160,8 +181,9 @@ static void mount_image(const char *images)
 			exit(1);
 		}
 		for (size_t i = r->n_layers; i-- > (n == 0 ? 1u : 0u);)
-			(void)snprintf(options + strlen(options), sizeof(options) - strlen(options), "%s/layers/%s/fs%s", images,
-				       digest_hex(&r->diff_ids[i]), i || n == 0 ? ":" : "");
+			(void)snprintf(options + strlen(options), sizeof(options) - strlen(options),
+				       "%s/layers/%s/fs%s", images, digest_hex(&r->diff_ids[i]),
+				       i || n == 0 ? ":" : "");
 		image_record_free(r);
 	}
 	(void)snprintf(root, sizeof(root), "%s/bare", getenv("CUBIT_TEST_DIR"));

@@ -10,7 +10,7 @@
 
 #include "runtime/base/buf.h"
 #include "runtime/base/error.h"
-#include "supervisor/jobs/journal.h"
+#include "supervisor/journal/journal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

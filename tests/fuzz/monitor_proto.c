@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "runtime/base/error.h"
-#include "supervisor/monitor/proto.h"
+#include "supervisor/protocol/proto.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

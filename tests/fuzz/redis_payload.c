@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "images/runtime_set.h"
+#include "images/languages/runtime_set.h"
 #include "runtime/base/error.h"
 #include "runtime/base/parse.h"
-#include "supervisor/jobs/spec.h"
-#include "supervisor/jobs/utf8.h"
+#include "runtime/base/utf8.h"
 #include "supervisor/redis/payload.h"
 #include "supervisor/settings.h"
+#include "supervisor/spec/spec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

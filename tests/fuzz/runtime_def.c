@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "images/runtime_def.h"
+#include "images/languages/runtime_def.h"
 #include "runtime/base/error.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

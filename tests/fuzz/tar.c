@@ -51,8 +51,9 @@ static void check_name(const char *path)
 		assert(*c >= ' ' && *c < 0x7f);
 	if (path_clean(path, &p, path, NULL) < 0)
 		return;
-	assert(p.text[0] != '/' && !strstr(p.text, "//") && strcmp(p.name, "..") != 0 && strncmp(p.text, "../", 3) != 0 &&
-	       !strstr(p.text, "/../") && p.dir_size <= strlen(p.text) && !strchr(p.name, '/'));
+	assert(p.text[0] != '/' && !strstr(p.text, "//") && strcmp(p.name, "..") != 0 &&
+	       strncmp(p.text, "../", 3) != 0 && !strstr(p.text, "/../") && p.dir_size <= strlen(p.text) &&
+	       !strchr(p.name, '/'));
 	if (path_kind(&p, &kind, path, NULL) == 0 && kind == NAME_WHITEOUT)
 		assert(p.name[4] && strcmp(p.name + 4, ".") != 0 && strcmp(p.name + 4, "..") != 0);
 }
@@ -91,7 +92,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned i = 0; tar_next(r, &e, &err) == 1; i++) {
 		size_t xattrs = 0;
 
-		assert(e.path[0] && strlen(e.path) <= PATH_LIMIT && e.mode <= 07777 && e.mtime_ns < 1000000000 && e.uid != UINT32_MAX);
+		assert(e.path[0] && strlen(e.path) <= PATH_LIMIT && e.mode <= 07777 && e.mtime_ns < 1000000000 &&
+		       e.uid != UINT32_MAX);
 		check_name(e.path);
 		if (e.type == TAR_HARDLINK || e.type == TAR_SYMLINK) {
 			assert(e.link[0] && strlen(e.link) <= PATH_LIMIT);

@@ -27,7 +27,11 @@ static unsigned n_messages;
 static bool is_utf8(const uint8_t *s, size_t n)
 {
 	while (n > 0) {
-		size_t k = *s < 0x80 ? 1 : *s >= 0xc2 && *s < 0xe0 ? 2 : (*s & 0xf0) == 0xe0 ? 3 : *s >= 0xf0 && *s < 0xf5 ? 4 : 0;
+		size_t k = *s < 0x80                 ? 1
+			   : *s >= 0xc2 && *s < 0xe0 ? 2
+			   : (*s & 0xf0) == 0xe0     ? 3
+			   : *s >= 0xf0 && *s < 0xf5 ? 4
+						     : 0;
 
 		if (k == 0 || k > n)
 			return false;
