@@ -22,6 +22,7 @@ for value in 0 1 2; do
 		# shellcheck disable=SC2086 # empty or one word
 		run $root -- /bin/payload each ps ';' ls /proc/1/fd ';' open /proc/1/mem ';' open /proc/1/environ ';' open /proc/1/exe
 		is "$(field status)" ok "suid_dumpable=$value: a sandbox starts${root:+, root inside}"
+		like "$(answer ps)" '^[0-9]+' '... sees processes of its own'
 		is "$(answer ps | grep -x 1)" '' '... pid 1 is not to be seen'
 		for what in 'ls /proc/1/fd' 'open /proc/1/mem' 'open /proc/1/environ' 'open /proc/1/exe'; do
 			like "$(answer "$what")" 'ENOENT$|EACCES$|EPERM$' "... $what is refused"

@@ -10,7 +10,7 @@ set -u
 # On a kernel without 32-bit support the instruction itself is an error, and the door was never there.
 for verb in int80 far32; do
 	run -- /bin/payload "$verb"
-	unlike "$(cat "$dir/stdout")" DONE "$verb: the call is not made"
+	is "$(grep -c DONE "$dir/stdout")" 0 "$verb: the call is not made" # it dies before it can say a word
 	case $(field status) in
 	policy_violation)
 		is "$(field signal)" 31 "$verb: killed by the policy"
@@ -25,7 +25,7 @@ done
 for number in 39 2 520 521 425 435 437; do
 	run -- /bin/payload x32 "$number"
 	is "$(field status)" policy_violation "x32 call $number: killed by the policy"
-	unlike "$(cat "$dir/stdout")" DONE '... and not made'
+	is "$(grep -c DONE "$dir/stdout")" 0 '... and not made'
 done
 run --root -- /bin/payload x32
 is "$(field status)" policy_violation 'root inside is killed as well'

@@ -67,7 +67,8 @@ static int start_many(struct sandbox *s, const char *program, uint32_t attacker)
 			if (e.header.seq == seq && (e.header.type == AGENT_STARTED || e.header.type == AGENT_REFUSED))
 				break;
 		}
-		if (e.header.type == AGENT_STARTED) { /* a stopped process does not end: at most a moment for this one */
+		if (e.header.type ==
+		    AGENT_STARTED) { /* a stopped process does not end: at most a moment for this one */
 			struct agent_signal kill_it = { .proc = seq, .signo = SIGKILL };
 
 			(void)take(s, &e, 20);
@@ -106,7 +107,8 @@ static uint32_t attack(struct sandbox *s, const char *const *argv, int *ret_out)
 	uint32_t seq = sandbox_next_seq(s);
 
 	*ret_out = -1;
-	need(agent_start(s->sock, seq, &spec, NULL) == 0 && take(s, &e, 20000) && e.header.type == AGENT_STARTED, "the attacker starts");
+	need(agent_start(s->sock, seq, &spec, NULL) == 0 && take(s, &e, 20000) && e.header.type == AGENT_STARTED,
+	     "the attacker starts");
 	*ret_out = fd_take(&e.fds[0]);
 	agent_event_done(&e);
 	ok(guest_expect(*ret_out, "ready"), "... and is ready");
@@ -128,7 +130,8 @@ static void test_grab(bool is_stopping)
 	is_int(rounds, ROUNDS, "the agent answers every start%s", is_stopping ? " beside one who stops processes" : "");
 	if (rounds == ROUNDS) {
 		(void)fd_read_all(out, 4096, &said, NULL);
-		if (!ok(!strstr(buf_str(&said), "cubit-init"), "cubit-init cannot be opened by way of a script%s", is_stopping ? ", stopped" : ""))
+		if (!ok(!strstr(buf_str(&said), "cubit-init"), "cubit-init cannot be opened by way of a script%s",
+			is_stopping ? ", stopped" : ""))
 			for (const char *line = buf_str(&said); *line; line += strcspn(line, "\n") + 1)
 				diag("%.*s", (int)strcspn(line, "\n"), line);
 	}
@@ -143,7 +146,8 @@ static void test_freeze(void)
 	int out;
 	uint32_t attacker = attack(s, ARGV(PAYLOAD, "freeze-others", "30"), &out);
 
-	is_int(start_many(s, PAYLOAD, attacker), ROUNDS, "an agent whose new processes are stopped answers every start");
+	is_int(start_many(s, PAYLOAD, attacker), ROUNDS,
+	       "an agent whose new processes are stopped answers every start");
 	fd_close(&out);
 	end(s);
 }
@@ -157,7 +161,8 @@ static void test_freeze_report(void)
 
 	(void)attack(s, ARGV(PAYLOAD, "freeze-others", "30"), &out);
 	for (; n < ROUNDS; n++) {
-		if (agent_request(s->sock, AGENT_REPORT, sandbox_next_seq(s), NULL, NULL) < 0 || !take(s, &e, ANSWER_MS))
+		if (agent_request(s->sock, AGENT_REPORT, sandbox_next_seq(s), NULL, NULL) < 0 ||
+		    !take(s, &e, ANSWER_MS))
 			break;
 		agent_event_done(&e);
 	}

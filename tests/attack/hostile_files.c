@@ -96,9 +96,11 @@ static void refused(int code, int a, int b, int c, const char *title)
 
 static void test_proc(void)
 {
-	static const char *const secret[] = { "/proc/1/environ", "/proc/1/maps", "/proc/1/mem", "/proc/1/cmdline",
-					      "/proc/1/root/etc/hosts", "/proc/1/fd/3", "/proc/1/exe", "/proc/kcore",
-					      "/proc/self/mem", "/proc/self/environ", "/proc/self/fd/3", "/proc/self/fd/4" };
+	static const char *const secret[] = {
+		"/proc/1/environ",        "/proc/1/maps",       "/proc/1/mem",     "/proc/1/cmdline",
+		"/proc/1/root/etc/hosts", "/proc/1/fd/3",       "/proc/1/exe",     "/proc/kcore",
+		"/proc/self/mem",         "/proc/self/environ", "/proc/self/fd/3", "/proc/self/fd/4"
+	};
 	char title[128];
 
 	for (size_t i = 0; i < sizeof(secret) / sizeof(secret[0]); i++) {
@@ -121,11 +123,11 @@ static void test_proc(void)
 
 static void test_links(void)
 {
-	(void)shell(ARGV(PAYLOAD, "each", "call", "symlink", "/work/loop", "/work/loop", ";", "call", "symlink", "/proc/sys",
-			 "/work/sys", ";", "call", "symlink", "/proc/sys/kernel/hostname", "/work/name", ";", "call",
-			 "symlink", "/bin", "/work/bin", ";", "call", "symlink", "/etc/hosts", "/work/hosts", ";", "call",
-			 "symlink", "../../../../../../etc/hostname", "/work/up", ";", "call", "mknod", "/work/fifo",
-			 "010666", "0"));
+	(void)shell(ARGV(PAYLOAD, "each", "call", "symlink", "/work/loop", "/work/loop", ";", "call", "symlink",
+			 "/proc/sys", "/work/sys", ";", "call", "symlink", "/proc/sys/kernel/hostname", "/work/name",
+			 ";", "call", "symlink", "/bin", "/work/bin", ";", "call", "symlink", "/etc/hosts",
+			 "/work/hosts", ";", "call", "symlink", "../../../../../../etc/hostname", "/work/up", ";",
+			 "call", "mknod", "/work/fifo", "010666", "0"));
 	is_int(op(AGENT_FILE_READ, "/work/loop"), ELOOP, "a link to itself is a loop");
 	refused(op(AGENT_FILE_WALK, "/work/loop"), ELOOP, ENOTDIR, ELOOP, "... and no directory");
 	is_int(op(AGENT_FILE_READ, "/work/fifo"), EINVAL, "a fifo is not read, and holds up nobody");
@@ -139,7 +141,8 @@ static void test_links(void)
 	is_str(shell(ARGV(PAYLOAD, "cat", "/proc/sys/kernel/hostname")), "sandbox", "... and not what it led to");
 	is_int(put("/work/fifo", "mine"), 0, "writing over a fifo");
 	has_str(shell(ARGV(PAYLOAD, "stat", "/work/fifo")), "file ", "... replaces it as well");
-	refused(op(AGENT_FILE_CHMOD, "/work/hosts"), EPERM, EACCES, EROFS, "the mode of root's file cannot be changed by a link");
+	refused(op(AGENT_FILE_CHMOD, "/work/hosts"), EPERM, EACCES, EROFS,
+		"the mode of root's file cannot be changed by a link");
 	refused(op(AGENT_FILE_CHMOD, PAYLOAD), EPERM, EACCES, EROFS, "... nor by its name");
 	is_int(op(AGENT_FILE_REMOVE, "/work/hosts"), 0, "removing a link");
 	is_int(op(AGENT_FILE_READ, "/etc/hosts"), 0, "... leaves what it leads to");
@@ -234,7 +237,8 @@ static void test_shapes(void)
 	is_int((int)content.size, 0, "... and reads nothing");
 	f = call_of(AGENT_FILE_WRITE, "/work/cut");
 	f->limit = 10;
-	is_int(outcome(guest_request(&guest, AGENT_FILE, f), "short", 5), ECANCELED, "content that breaks off is thrown away");
+	is_int(outcome(guest_request(&guest, AGENT_FILE, f), "short", 5), ECANCELED,
+	       "content that breaks off is thrown away");
 	is_int(op(AGENT_FILE_STAT, "/work/cut"), ENOENT, "... and leaves nothing");
 }
 
@@ -244,13 +248,15 @@ static void test_endless(void)
 	struct guest_call *c;
 
 	has_str(shell(ARGV(PAYLOAD, "call", "76", "/work/none", "1")), "ENOENT", "(truncate is there)");
-	(void)shell(ARGV(PAYLOAD, "each", "write", "/work/huge", "x", ";", "call", "76", "/work/huge", "0x3fffffffffff"));
+	(void)shell(
+		ARGV(PAYLOAD, "each", "write", "/work/huge", "x", ";", "call", "76", "/work/huge", "0x3fffffffffff"));
 	c = guest_request(&guest, AGENT_FILE, call_of(AGENT_FILE_READ, "/work/huge"));
 	ok(guest_wait_open(&guest, c) && c->n_fds == 1, "a file of 64 TiB is opened");
 	fd_close(&c->fds[0]);
 	c->n_fds = 0;
 	ok(guest_wait_over(&guest, c), "when the reader goes away, the call is over");
-	ok(c->last == AGENT_REFUSED || (c->last == AGENT_FILE_DONE && c->answer.file_done.code != 0), "... and has not gone well");
+	ok(c->last == AGENT_REFUSED || (c->last == AGENT_FILE_DONE && c->answer.file_done.code != 0),
+	   "... and has not gone well");
 }
 
 /* The payload has the helper's identity: it can kill it, and stop it. The call then fails or hangs; the agent does not. */

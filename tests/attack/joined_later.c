@@ -124,10 +124,10 @@ static void all_restricted(const struct sandbox *s, size_t want, const char *whe
 			break;
 		(void)nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
 	}
-	(void)snprintf(uid, sizeof(uid), "Uid:\t%u\t%u\t%u\t%u", s->id_base + 1000, s->id_base + 1000, s->id_base + 1000,
-		       s->id_base + 1000);
-	(void)snprintf(gid, sizeof(gid), "Gid:\t%u\t%u\t%u\t%u", s->id_base + 1000, s->id_base + 1000, s->id_base + 1000,
-		       s->id_base + 1000);
+	(void)snprintf(uid, sizeof(uid), "Uid:\t%u\t%u\t%u\t%u", s->id_base + 1000, s->id_base + 1000,
+		       s->id_base + 1000, s->id_base + 1000);
+	(void)snprintf(gid, sizeof(gid), "Gid:\t%u\t%u\t%u\t%u", s->id_base + 1000, s->id_base + 1000,
+		       s->id_base + 1000, s->id_base + 1000);
 	for (size_t i = 0; i < n_members; i++) {
 		const struct member *m = &members[i], *init = &members[0];
 
@@ -195,7 +195,9 @@ static void test_processes(struct sandbox *s)
 /* A file call in the middle of its work: a big file, and nobody reads. */
 static void test_file_helper(struct sandbox *s)
 {
-	static struct agent_file file = { .op = AGENT_FILE_READ, .uid = UINT32_MAX, .gid = UINT32_MAX, .path = PAYLOAD };
+	static struct agent_file file = {
+		.op = AGENT_FILE_READ, .uid = UINT32_MAX, .gid = UINT32_MAX, .path = PAYLOAD
+	};
 	struct guest_call *c = guest_request(&guest, AGENT_FILE, &file);
 	cleanup_buf struct buf content = BUF_INIT;
 
@@ -239,7 +241,8 @@ static void test_init(struct sandbox *s)
 		if (members[i].pid == s->pid)
 			m = &members[i];
 	need(m != NULL, "pid 1 is there");
-	is_str(line_of(m, "CapEff:"), "CapEff:\t00000000000001e0", "pid 1 has kill, setgid, setuid, setpcap and nothing else");
+	is_str(line_of(m, "CapEff:"), "CapEff:\t00000000000001e0",
+	       "pid 1 has kill, setgid, setuid, setpcap and nothing else");
 	is_str(line_of(m, "CapBnd:"), "CapBnd:\t00000000000001e0", "... and can get nothing else");
 	is_str(line_of(m, "CapAmb:"), "CapAmb:\t0000000000000000", "... hands nothing on");
 	is_str(line_of(m, "NoNewPrivs:"), "NoNewPrivs:\t1", "... and gains nothing");

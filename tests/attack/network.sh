@@ -42,7 +42,8 @@ for net in '' --pooled-net; do
 			"$address is out of reach${net:+ from a pooled network}"
 	done
 	is "$(answer 'cat /proc/net/dev' | tail -n +3 | awk -F: '{ gsub(" ", "", $1); print $1 }')" lo 'there is no interface but lo'
-	is "$(answer 'cat /proc/net/route' | tail -n +2)" '' 'there is no route'
+	is "$(answer 'cat /proc/net/route' | head -n 1 | cut -f 1)" Iface 'the table of routes can be read'
+	is "$(answer 'cat /proc/net/route' | tail -n +2)" '' '... and has no route'
 	is "$(answer 'cat /proc/net/ipv6_route' | awk '$10 != "lo"')" '' '... nor one of IPv6 beyond lo'
 	is "$(answer 'cat /proc/net/fib_trie' | grep -oE '\|-- [0-9.]+' | grep -vE ' (127\.|0\.0\.0\.0)')" '' '... nor an address but those of lo'
 	is "$(answer "connect-unix $name")" 'connect: ECONNREFUSED' 'the abstract socket of the host is not to be seen'

@@ -25,6 +25,20 @@ run --report --root -- /bin/payload true
 is "$(field seccomp) $(field no_new_privs) $(field uid)" '2 1 0' 'root inside reports a filter, no new privileges, uid 0'
 is "$(field cap_eff) $(field cap_bnd)" '00000000800405fb 00000000800405fb' '... and the short list of capabilities'
 
+# pid 1 as the host sees it: what an agent needs (kill, setgid, setuid, setpcap), and what root inside may have
+for root in '' --root; do
+	# shellcheck disable=SC2086 # empty or one word
+	start held --wall 30s $root -- /bin/payload each echo there ';' sleep 30
+	wait_for "$dir/held.stdout" there 20
+	init=$(ps -o pid= --ppid "$pid")
+	want=${root:+00000000800405fb}
+	is "$(sed -nE 's/^Cap(Prm|Eff|Bnd):\t//p' "/proc/${init// /}/status" | sort -u)" "${want:-00000000000001e0}" \
+		"pid 1${root:+, root inside,} has given up every capability that it does not need"
+	is "$(sed -nE 's/^Cap(Inh|Amb):\t//p' "/proc/${init// /}/status" | sort -u)" 0000000000000000 '... and hands none down'
+	kill "$pid"
+	wait "$pid"
+done
+
 # two sandboxes at a time never share ids
 start one --report -- /bin/payload sleep 2
 run --report -- /bin/payload true

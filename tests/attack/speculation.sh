@@ -1,7 +1,7 @@
 #!/bin/bash
 # Speculation: where the processor lets a process choose, the mitigations are on inside and cannot be switched off; where
 # it does not, the state is that of the host. Core scheduling is done or refused by name, never silently left out.
-# timeout: 30
+# timeout: 60
 set -u
 # shellcheck source=tests/lib/sandbox.sh
 . tests/lib/sandbox.sh
@@ -25,6 +25,27 @@ done <<<"$outside"
 
 run --allow-speculation -- /bin/payload speculation
 is "$(sed 's/ enable.*//' "$dir/stdout")" "$("$payload" speculation | sed 's/ enable.*//')" 'when asked for, it stays as the host has it'
+
+# ---- doctor says of each control what the kernel says of it ----
+told=$("$build/bin/cubit" doctor --json 2>/dev/null | python3 -c 'import json, sys
+checks = json.load(sys.stdin)["checks"]
+print(*[c["status"] + " " + c["detail"] for name in ("speculation", "core-scheduling") for c in checks if c["check"] == name], sep="\n")')
+open=
+while read -r name state _; do
+	case $name in store-bypass:) words='store bypass' ;; indirect-branch:) words='indirect branches' ;; *) words='L1D flush' ;; esac
+	case $state in
+	unknown) want='(this processor has|this kernel knows) no such control' ;;
+	0) want='this processor is not affected' ;;
+	*[13579]) want='a process can choose' ;;
+	2) want='on for all processes, the choice is refused' && [ "$words" = 'L1D flush' ] || open=yes ;;
+	*) want='off for all processes' ;;
+	esac
+	like "$told" "$words: $want" "doctor says of $words: $state"
+done <<<"$outside"
+like "$told" "^$([ -z "$open" ] && echo ok || echo warning) store bypass" '... and warns when one is on and refused'
+like "${told#*$'\n'}" '^(ok (possible|needless)|warning this kernel has no core scheduling)' '... and whether there is core scheduling'
+like "$(CUBIT_CORE_SCHED=yes "$build/bin/cubit" doctor 2>/dev/null)" \
+	'(ok +core-scheduling +(on:|needless)|MISSING +core-scheduling +CUBIT_CORE_SCHED is on)' '... which is missing when it is asked for and not to be had'
 
 run --core-sched -- /bin/payload each call prctl 62 0 0 0 buf
 if [ "$status" -eq 0 ]; then

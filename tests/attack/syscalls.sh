@@ -106,6 +106,9 @@ EINVAL  prctl 57 1 0 0 0
 EINVAL  prctl 62 1 0 0 0
 EINVAL  prctl 67 1 0 0 0
 EINVAL  seccomp 1 8 buf
+EINVAL  seccomp 1 0 buf
+EINVAL  seccomp 0x100000001 0 buf
+EINVAL  prctl 22 2 buf 0 0
 EINVAL  madvise buf 4096 12
 ENOSYS  mbind 0 0 0 0 0 0
 ENOSYS  set_mempolicy 0 0 0

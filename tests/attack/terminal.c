@@ -52,13 +52,13 @@ static void refused(const char *text, const char *part, const char *code)
 static void test_injection(void)
 {
 	int status = -1;
-	const char *text = on_terminal(
-		ARGV(PAYLOAD, "each", "tiocsti", ";", "call", "ioctl", "0", "0x5412", "buf", ";", "call", "ioctl", "0",
-		     "0x100005412", "buf", ";", "call", "ioctl", "0", "0xffffffff00005412", "buf", ";", "call", "ioctl", "0",
-		     "0x541c", "buf", ";", "call", "ioctl", "0", "0x10000541c", "buf", ";", "call", "ioctl", "0", "0x5423",
-		     "buf", ";", "call", "ioctl", "0", "0x541d", "0", ";", "call", "ioctl", "0", "0x5437", "0", ";", "tty",
-		     ";", "ids"),
-		&status);
+	const char *text =
+		on_terminal(ARGV(PAYLOAD, "each", "tiocsti", ";", "call", "ioctl", "0", "0x5412", "buf", ";", "call",
+				 "ioctl", "0", "0x100005412", "buf", ";", "call", "ioctl", "0", "0xffffffff00005412",
+				 "buf", ";", "call", "ioctl", "0", "0x541c", "buf", ";", "call", "ioctl", "0",
+				 "0x10000541c", "buf", ";", "call", "ioctl", "0", "0x5423", "buf", ";", "call", "ioctl",
+				 "0", "0x541d", "0", ";", "call", "ioctl", "0", "0x5437", "0", ";", "tty", ";", "ids"),
+			    &status);
 
 	has_str(text, "tiocsti: EPERM", "TIOCSTI is refused");
 	refused(text, "call ioctl 0 0x5412 buf", "EPERM");
@@ -87,9 +87,9 @@ static void test_stealing(void)
 	first = guest_start(&guest, &spec);
 	need(guest_wait_open(&guest, first) && first->n_fds == 1, "a first process has a terminal");
 	ok(guest_expect(first->fds[0], "/dev/pts/0"), "... the first of this sandbox");
-	text = on_terminal(ARGV(PAYLOAD, "each", "tty", ";", "ls", "/dev/pts", ";", "call", "ioctl", "0", "0x540e", "1", ";",
-				"call", "512", ";", "open", "/dev/tty", "rw", ";", "open", "/dev/console", ";", "open",
-				"/dev/tty0", ";", "open", "/dev/ttyS0"),
+	text = on_terminal(ARGV(PAYLOAD, "each", "tty", ";", "ls", "/dev/pts", ";", "call", "ioctl", "0", "0x540e", "1",
+				";", "call", "512", ";", "open", "/dev/tty", "rw", ";", "open", "/dev/console", ";",
+				"open", "/dev/tty0", ";", "open", "/dev/ttyS0"),
 			   &status);
 	has_str(text, "tty /dev/pts/1", "a second one has another");
 	has_str(text, "[call ioctl 0 0x540e 1] call: EPERM", "taking a terminal by force is refused");

@@ -22,12 +22,13 @@ none_alive '... and are gone with it'
 
 run --wall 500ms -- /bin/payload daemons stay
 is "$(field status)" time_limit 'the wall clock ends it'
+like "$(field reason)" '^wall time over 500 ms' '... and no other limit'
 none_alive '... and the daemons'
 
 # One of many is chosen by the kernel for memory: all have to go, and nobody may be left to look at the remains.
 run --memory 32M --wall 10s -- /bin/payload each daemons ';' memory-child ';' echo survived
 is "$(field status)" memory_limit 'memory ends it'
-unlike "$(cat "$dir/stdout")" survived '... before the next step of the program'
+unlike "$(output)" survived '... before the next step of the program'
 none_alive '... and the daemons'
 
 # from outside
@@ -37,7 +38,8 @@ crowd() # -> $pid of the supervisor, $init of pid 1 inside
 	wait_for "$dir/crowd.stdout" 'are out' 20
 	ok $? 'a crowd is there' || diag "$(cat "$dir/crowd.stderr")"
 	init=$(ps -o pid= --ppid "$pid")
-	[ "$(own_processes | wc -l)" -ge 9 ] || diag "$(own_processes)"
+	[ "$(own_processes | wc -l)" -ge 9 ]
+	ok $? '... of nine at least' || diag "$(own_processes)"
 }
 
 crowd

@@ -8,6 +8,8 @@
 #   api /v1/run -d '{"runtime":"bash","source":"echo hi"}'   # -> $status, $body (admin over the unix socket)
 #   is "$(get stdout)" hi 'it runs'
 #   stop_daemon; done_testing
+#
+# shellcheck disable=SC2034 # what it sets is for whoever sources it
 
 # shellcheck source=tests/lib/sandbox.sh
 . "$(dirname "${BASH_SOURCE[0]}")/sandbox.sh"
@@ -47,6 +49,15 @@ start_daemon()
 	key=$(cat "$dir/state/admin.key")
 }
 
+# Each front names its sandboxes by a prefix of its own, which stands in their claims: look while it has some.
+note_groups()
+{
+	local name
+	while read -r name; do
+		[[ " ${group_names[*]} " == *" cubit-$name-* "* ]] || group_names+=("cubit-$name-*")
+	done < <(own_claims | awk '{ sub("-[0-9]+$", "", $NF); print $NF }' | sort -u)
+}
+
 wait_ready() # TRIES of 50 ms
 {
 	local i
@@ -60,6 +71,7 @@ wait_ready() # TRIES of 50 ms
 
 stop_daemon() # -> $status
 {
+	note_groups
 	kill -TERM "$daemon" 2>/dev/null
 	wait "$daemon"
 	status=$?
@@ -72,14 +84,46 @@ stop_daemon() # -> $status
 }
 
 # One request as admin over the unix socket: PATH and options of curl. -> $status (HTTP), $body
+# What is answered is noted, and held against the document of the API at the end of the test.
 api()
 {
-	local path=$1
+	local path=$1 tail
 	shift
-	body=$(curl -sS --max-time 60 --unix-socket "$sock" -w '\n%{http_code}' "http://cubit$path" "$@" 2>"$dir/curl.err")
-	status=${body##*$'\n'}
+	body=$(curl -sS --max-time 60 --unix-socket "$sock" -w '\n%{http_code} %{method} %{content_type}' "http://cubit$path" "$@" \
+		2>"$dir/curl.err")
+	local was_whole=$?
+	tail=${body##*$'\n'}
 	body=${body%$'\n'*}
+	status=${tail%% *}
+	[ "$was_whole" -eq 0 ] && note_answer "$path" "$tail" "$@"
+	return 0
 }
+
+note_answer() # PATH "STATUS METHOD TYPE" OPTION...
+{
+	local path=$1 status method type sent=''
+	read -r status method type <<<"$2"
+	shift 2
+	while [ $# -gt 1 ]; do
+		case $1 in
+		-i | --head | -I) return ;;
+		-d | --data | --data-raw | --data-binary | --json) sent=$2 ;;
+		esac
+		shift
+	done
+	[[ $sent == @* ]] && sent=''
+	[ -s "$dir/openapi.json" ] || curl -sf --max-time 10 --unix-socket "$sock" http://cubit/openapi.json >"$dir/openapi.json"
+	printf '%s\0' "$status" "$method" "$path" "$type" "$sent" "$body" >>"$dir/answers"
+}
+
+check_answers()
+{
+	local said
+	[ -s "$dir/answers" ] && [ -s "$dir/openapi.json" ] || return
+	said=$(python3 "$CUBIT_SRC/tests/lib/openapi_check.py" "$dir/openapi.json" "$dir/answers" 2>&1)
+	ok $? 'every answer is as /openapi.json says' || diag "$said"
+}
+tap_last+=(check_answers)
 
 # A field of the last answer; nested with dots: error.field, outputs.0.path
 get()

@@ -89,6 +89,8 @@ tars = {
     "device-char": entry(b"dev/mem", typ=b"3", major=1, minor=1, mode=0o666),
     "device-block": entry(b"sda", typ=b"4", major=8, minor=0, mode=0o666),
     "device-whiteout": entry(b"hidden", typ=b"3"),
+    "device-over-file": entry(b"f", b"x") + entry(b"f", typ=b"3", major=1, minor=1),
+    "device-many": b"".join(entry(b"d%d" % i, typ=b"3", major=1, minor=3) for i in range(4097)),
     "file-over-symlink": sym(b"f", c + b"/secret") + entry(b"f", b"overwritten"),
     "dir-over-symlink": sym(b"f", c) + d(b"f", mode=0o777, uid=1234) + entry(b"f/secret", b"overwritten"),
     # further ones

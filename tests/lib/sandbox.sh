@@ -8,60 +8,13 @@
 #   nothing_left 'nothing of it is left'
 #   done_testing
 #
-# Every test works below $dir, with sandboxes named $prefix... in a range of ids that no other running test has: a
-# lock file below the build tree stands for each range.
+# Every test works below $dir, with sandboxes named $prefix... in a range of ids that no other running test has, of any
+# tree on this machine: a lock file stands for each range. What is looked at afterwards is told by these and by nothing
+# else, so two trees can test side by side.
 
 export LC_ALL=C
-tap_count=0 tap_failed=0
-
-# ---- TAP ----
-
-ok() # STATUS TITLE: 0 is good; meant for `[ ... ]` followed by `ok $? 'title'`
-{
-	local word=ok
-	tap_count=$((tap_count + 1))
-	[ "$1" -eq 0 ] || { word='not ok' && tap_failed=1; }
-	echo "$word $tap_count - ${2//#/\\#}"
-	[ "$1" -eq 0 ]
-}
-
-is() # GOT WANTED TITLE
-{
-	[ "$1" = "$2" ]
-	ok $? "$3" || diag "got '$1', wanted '$2'"
-}
-
-like() # GOT REGEX TITLE
-{
-	[[ $1 =~ $2 ]]
-	ok $? "$3" || diag "'$1' is not like '$2'"
-}
-
-unlike() # GOT REGEX TITLE
-{
-	! [[ $1 =~ $2 ]]
-	ok $? "$3" || diag "'$1' is like '$2'"
-}
-
-diag()
-{
-	local line
-	while IFS= read -r line; do
-		printf '# %s\n' "$line"
-	done <<<"$*"
-}
-
-skip_all() # REASON
-{
-	echo "1..0 # SKIP $1"
-	exit 0
-}
-
-done_testing()
-{
-	echo "1..$tap_count"
-	exit "$tap_failed"
-}
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "${BASH_SOURCE[0]}")/tap.sh"
 
 # ---- a place to work, ids, a root file system ----
 
@@ -99,9 +52,10 @@ trap finish EXIT
 trap 'exit 1' INT TERM HUP
 
 id_count=64
-mkdir -p "$build/tmp/ids"
+id_slots=/run/lock/cubit-tests # of the machine, not of the tree
+mkdir -p "$id_slots"
 for slot in {0..190}; do
-	exec {slot_fd}>"$build/tmp/ids/$slot"
+	exec {slot_fd}>"$id_slots/$slot"
 	! flock -n "$slot_fd" || break
 	exec {slot_fd}>&-
 done
@@ -118,17 +72,37 @@ make_rootfs "$rootfs"
 
 # ---- running ----
 
-runs=0
-# Run cubit-sandbox to its end. The first word "--" is the program, whatever comes before are options.
+runs=0 asked=0
+# Run cubit-sandbox to its end. The first word "--" is the program, whatever comes before are options. It ends with a
+# verdict, or with a sentence on stderr: else nothing ran.
 run()
 {
 	runs=$((runs + 1))
+	asked=$(parts "$@")
 	rm -f "$dir/verdict"
 	"$sandbox" --run-dir "$run_dir" --id-base "$id_base" --id-count "$id_count" --id "$prefix-$runs" \
 		--rootfs "$rootfs" --live --verdict "$dir/verdict" "$@" \
 		>"$dir/stdout" 2>"$dir/stderr" {slot_fd}>&-
 	# shellcheck disable=SC2034 # for whoever sourced this
 	status=$?
+	[ -s "$dir/verdict" ] || [ -s "$dir/stderr" ] || unproven "a run without a verdict and without a word: $*"
+}
+
+# How many answers `payload each` owes.
+parts() # [OPTION...] -- /bin/payload each VERB... ';' VERB...
+{
+	local word n=0
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do
+		shift
+	done
+	if [ "${3:-}" = each ]; then
+		shift 3
+		for word in "$@"; do
+			[ "$word" != ';' ] || n=$((n + 1))
+		done
+		[ "$word" = ';' ] || n=$((n + 1))
+	fi
+	echo "$n"
 }
 
 # The same in the background, with files of its own: start NAME OPTION... -> $dir/NAME.{stdout,stderr,verdict}, $pid
@@ -152,25 +126,42 @@ field() # NAME [FILE]
 	sed -n "s/^ *\"$1\": \"\{0,1\}\([^\"]*[^\",]\)\"\{0,1\},\{0,1\}\$/\1/p" "${2:-$dir/verdict}" 2>/dev/null
 }
 
-# What `payload each` answered, without the empty lines that it puts between the parts.
+# What the last run said on stdout. It said something.
+output()
+{
+	[ -s "$dir/stdout" ] || unproven "the program said nothing ($(field status) $(field reason) $(head -n 3 "$dir/stderr"))"
+	cat "$dir/stdout"
+}
+
+# What `payload each` answered, without the empty lines that it puts between the parts. All of them were answered.
 answers()
 {
+	local got
+	got=$(grep -c '^\[[^]]' "$dir/stdout")
+	if [ "$asked" -eq 0 ] || [ "$got" -ne "$asked" ]; then
+		unproven "$got answers to $asked questions ($(field status) $(field reason))"
+	fi
 	grep -v '^$' "$dir/stdout"
 }
 
-# ... to one of its parts, all lines of it.
+# ... to one of its parts, all lines of it. It was answered, if only with nothing.
 answer() # PART
 {
+	grep -qF -- "[$1] " "$dir/stdout" || unproven "nothing answered '$1' ($(field status) $(field reason))"
 	awk -v part="[$1] " 'index($0, "[") == 1 { on = 0 } index($0, part) == 1 { on = 1; $0 = substr($0, length(part) + 1) }
 		on && $0 != ""' "$dir/stdout"
 }
 
+# Until it is there. When it never comes, that is a failure: what follows would look at nothing.
 wait_for() # FILE REGEX SECONDS
 {
 	local tries=$(($3 * 20))
 	until grep -Eq "$2" "$1" 2>/dev/null; do
 		tries=$((tries - 1))
-		[ "$tries" -gt 0 ] || return 1
+		if [ "$tries" -le 0 ]; then
+			unproven "'$2' did not come in $3 s: $(tail -n 3 "$1" 2>&1)"
+			return 1
+		fi
 		sleep 0.05
 	done
 }
@@ -190,30 +181,55 @@ own_processes()
 	ps -eo uid=,pid=,stat=,args= | awk -v base="$id_base" -v end="$id_end" '$1 >= base && $1 < end'
 }
 
+# Control groups of sandboxes that cubit-sandbox named after us, and of those that a daemon of ours was seen to have.
+group_names=("cubit-$prefix-*")
 own_groups()
 {
-	find /sys/fs/cgroup -maxdepth 7 -type d -name "cubit-$prefix-*" 2>/dev/null
+	local name names=()
+	for name in "${group_names[@]}"; do
+		names+=(-o -name "$name")
+	done
+	find /sys/fs/cgroup -maxdepth 7 -type d \( "${names[@]:1}" \) 2>/dev/null
 }
 
-# Mounts that everybody sees; those of tests that run beside us lie below their own directories.
+own_claims()
+{
+	find "$dir" -maxdepth 4 -path '*/run/ids/*' -printf '%f %l\n' 2>/dev/null # of a node of several as well
+}
+
+# Mounts that everybody sees and that have to do with us: our directory is in the line (where it is, what of, made of
+# which layers), or it lies over what a sandbox mounts first.
 own_mounts()
 {
-	awk -v dir="$dir" -v tmp="$build/tmp/" 'index($5, tmp) != 1 || index($5, dir) == 1' /proc/1/mountinfo |
-		grep -v ' /run/netns'
+	awk -v dir="$dir" 'index($0, dir "/") || $5 == dir || $5 == "/" || $5 == "/proc" || $5 == "/dev"' /proc/1/mountinfo
 }
 mounts_before=$(own_mounts)
+
+# The look at what is left sees a sandbox that is there: proven once in each test.
+looks_proven=
+prove_looks()
+{
+	looks_proven=yes
+	start looked-at --wall 30s -- /bin/payload each echo there ';' sleep 30
+	wait_for "$dir/looked-at.stdout" there 20
+	[ -n "$(own_processes)" ] || unproven 'no process is seen of a sandbox that is there'
+	[ -n "$(own_groups)" ] || unproven 'no control group is seen of a sandbox that is there'
+	[ -n "$(own_claims)" ] || unproven 'no claim is seen of a sandbox that is there'
+	kill "$pid"
+	wait "$pid"
+}
 
 whatever_left()
 {
 	own_processes | sed 's/^/process: /'
 	own_groups | sed 's/^/cgroup: /'
-	[ ! -d "$run_dir/ids" ] || find "$run_dir/ids" -mindepth 1 -printf 'claim: %f %l\n'
+	own_claims | sed 's/^/claim: /'
 	grep -H "^$dir/" /sys/block/loop*/loop/backing_file 2>/dev/null | sed 's/^/loop device: /'
 	diff <(echo "$mounts_before") <(own_mounts) | sed -n 's/^[<>]/mount: &/p'
 }
 
-# The kernel takes some of it down behind our back: give it a moment.
-nothing_left() # TITLE
+# What is left when the kernel has had a moment: it takes some of it down behind our back.
+still_left()
 {
 	local left tries=60
 	left=$(whatever_left)
@@ -222,6 +238,17 @@ nothing_left() # TITLE
 		tries=$((tries - 1))
 		left=$(whatever_left)
 	done
+	echo "$left"
+}
+
+nothing_left() # TITLE
+{
+	local left
+	left=$(still_left)
+	if [ -z "$left" ] && [ -z "$looks_proven" ]; then
+		prove_looks
+		left=$(still_left)
+	fi
 	[ -z "$left" ]
 	ok $? "$1" || diag "$left"
 }

@@ -3,8 +3,8 @@
 
 usage: watchers.py SOCKET JOB WATCHERS SLEEPERS
 
-Each watcher takes every event to the exit; each sleeper connects and reads nothing until the watchers are done, then takes
-everything too. Prints: watchers=N complete=N ordered=N same=N sleepers_complete=N events=N
+Each watcher takes every event to the exit; each sleeper connects and reads nothing until the watchers are done, or for 20
+seconds (the server gives up a client after 30), then takes everything too. Prints: watchers=N complete=N ordered=N same=N sleepers_complete=N events=N
 """
 import base64
 import json
@@ -13,6 +13,7 @@ import selectors
 import socket
 import struct
 import sys
+import time
 
 path, job, n_watchers, n_sleepers = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 
@@ -24,7 +25,7 @@ class Watcher:
         key = base64.b64encode(os.urandom(16)).decode()
         self.sock.sendall((f"GET /v1/jobs/{job}/stream HTTP/1.1\r\nHost: cubit\r\nUpgrade: websocket\r\n"
                            f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n").encode())
-        self.data, self.is_open, self.events, self.code = b"", False, [], None
+        self.data, self.is_open, self.events, self.code, self.is_over = b"", False, [], None, False
 
     def feed(self, data):
         self.data += data
@@ -57,13 +58,14 @@ class Watcher:
         return bool(self.events) and self.events[-1]["type"] == "exit"
 
 
-def drain(watchers, timeout):
+def drain(watchers, timeout, most=1e9):
+    end = time.monotonic() + most
     sel = selectors.DefaultSelector()
     for w in watchers:
         w.sock.setblocking(False)
         sel.register(w.sock, selectors.EVENT_READ, w)
     left = len(watchers)
-    while left:
+    while left and time.monotonic() < end:
         ready = sel.select(timeout)
         if not ready:
             break
@@ -72,17 +74,18 @@ def drain(watchers, timeout):
             key.data.feed(data)
             if not data or key.data.code is not None:
                 sel.unregister(key.data.sock)
+                key.data.is_over = True
                 left -= 1
 
 
-sleepers = [Watcher() for _ in range(n_sleepers)]
 watchers = [Watcher() for _ in range(n_watchers)]
-drain(watchers, 30)
+sleepers = [Watcher() for _ in range(n_sleepers)]
+drain(watchers, 30, 20)
+drain([w for w in watchers + sleepers if not w.is_over], 30)
 text = [json.dumps(w.events, sort_keys=True) for w in watchers]
 complete = sum(w.is_complete() and w.code == 1000 for w in watchers)
 ordered = sum([e["n"] for e in w.events] == list(range(1, len(w.events) + 1)) for w in watchers)
 same = sum(t == text[0] for t in text)
-drain(sleepers, 30)
 late = sum(json.dumps(w.events, sort_keys=True) == text[0] for w in sleepers)
 size = sum(len(e.get("data", "")) for e in watchers[0].events)
 print(f"watchers={n_watchers} complete={complete} ordered={ordered} same={same} sleepers_complete={late} "
