@@ -64,6 +64,7 @@ const struct setting_row setting_rows[] = {
 	TEXT("CUBIT_RUNTIMES", runtimes_dir, "/etc/cubit/runtimes", setting_check_directory, "directory of further definitions of languages"),
 	TEXT("CUBIT_POLICIES", policies_dir, "/etc/cubit/policies", setting_check_directory, "directory of further policies"),
 	VALUE("CUBIT_ID_BASE", KIND_NUMBER,  id_base, "0", 0, 0xeffe0000, "first id of the id ranges, a multiple of 65536; 0: 0x70000000"),
+	VALUE("CUBIT_ID_COUNT", KIND_NUMBER, id_count, "0", 0, 65535, "number of id ranges, one for each sandbox at a time; 0: 4096"),
 	VALUE("CUBIT_ALLOW_UNENFORCED", KIND_BOOL, allow_unenforced, "no", 0, 0, "go on when a limit cannot be enforced on this host"),
 	VALUE("CUBIT_ALLOW_UNCONFINED", KIND_BOOL, allow_unconfined, "no", 0, 0, "administrators may run programs under the policy unconfined"),
 	VALUE("CUBIT_CORE_SCHED", KIND_BOOL, core_sched, "no", 0, 0, "no two sandboxes run on the hardware threads of one core at the same moment"),

@@ -19,6 +19,7 @@
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 #include "runtime/base/parse.h"
+#include "runtime/idrange.h"
 #include "supervisor/setting_row.h"
 #include "supervisor/settings_impl.h"
 
@@ -181,6 +182,12 @@ static int check_together(const struct settings *s, struct error *err)
 		return error_set(err, EINVAL, "CUBIT_ID_BASE (%s): %" PRIu64 " is not a multiple of 65536",
 				 setting_place_names[s->sources[setting_find("CUBIT_ID_BASE") - setting_rows]],
 				 s->id_base);
+	if ((s->id_base ? s->id_base : IDRANGE_BASE_DEFAULT) +
+		    (s->id_count ? s->id_count : IDRANGE_COUNT_DEFAULT) * IDRANGE_SIZE >
+	    UINT32_MAX)
+		return error_set(err, EINVAL,
+				 "CUBIT_ID_COUNT (%s): that many ranges from CUBIT_ID_BASE on end above 2^32",
+				 setting_place_names[s->sources[setting_find("CUBIT_ID_COUNT") - setting_rows]]);
 	return check_ceilings(s, err);
 }
 

@@ -31,6 +31,7 @@ struct settings {
 	char *runtimes_dir;    /* CUBIT_RUNTIMES /etc/cubit/runtimes */
 	char *policies_dir;    /* CUBIT_POLICIES /etc/cubit/policies */
 	uint64_t id_base;      /* CUBIT_ID_BASE 0: the default of idrange.h */
+	uint64_t id_count;     /* CUBIT_ID_COUNT, the same */
 	bool allow_unenforced; /* CUBIT_ALLOW_UNENFORCED */
 	bool allow_unconfined; /* CUBIT_ALLOW_UNCONFINED: the policy of that name is to be had here */
 	bool core_sched;       /* CUBIT_CORE_SCHED: no two sandboxes on one core at the same moment */

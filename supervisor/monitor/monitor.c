@@ -386,6 +386,7 @@ static int open_host(struct monitor *m, struct error *err)
 	const struct sandbox_host_options o = {
 		.run_dir = m->settings->run_dir,
 		.id_base = (uint32_t)m->settings->id_base,
+		.id_count = (uint32_t)m->settings->id_count,
 		.allow_unenforced = m->settings->allow_unenforced,
 	};
 	size_t n_left = 0;

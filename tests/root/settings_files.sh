@@ -10,7 +10,7 @@ fi
 # shellcheck source=tests/lib/sandbox.sh
 . "$(dirname "$0")/../lib/sandbox.sh"
 src=$PWD cubit=$build/bin/cubit
-unset CUBIT_STATE CUBIT_RUN CUBIT_ID_BASE REDIS_URL S3_ENDPOINT
+unset CUBIT_STATE CUBIT_RUN CUBIT_ID_BASE CUBIT_ID_COUNT REDIS_URL S3_ENDPOINT
 
 mkdir "$dir/etc" "$dir/over"
 if ! mount -t tmpfs tmpfs "$dir/over" || ! mkdir "$dir/over/u" "$dir/over/w" ||

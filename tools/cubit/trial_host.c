@@ -69,6 +69,7 @@ int trial_host_open(struct trial_host *ret, const char *rootfs, struct error *er
 	const struct sandbox_host_options o = {
 		.run_dir = settings->run_dir,
 		.id_base = (uint32_t)settings->id_base,
+		.id_count = (uint32_t)settings->id_count,
 		.allow_unenforced = settings->allow_unenforced,
 	};
 	int r;

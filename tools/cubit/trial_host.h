@@ -34,7 +34,7 @@ struct trial_host {
 };
 
 /*
- * rootfs: a directory, or NULL. Reads CUBIT_RUN, CUBIT_STATE, CUBIT_ID_BASE, CUBIT_ALLOW_UNENFORCED.
+ * rootfs: a directory, or NULL. Reads CUBIT_RUN, CUBIT_STATE, CUBIT_ID_BASE, CUBIT_ID_COUNT, CUBIT_ALLOW_UNENFORCED.
  * trial_host_close() also after a failure. Returns 0 or -errno.
  */
 int trial_host_open(struct trial_host *ret, const char *rootfs, struct error *err);

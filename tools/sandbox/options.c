@@ -80,7 +80,7 @@ static const struct option table[] = {
 	{ "id",          "ID",    "name of the sandbox (default: random)", KIND_TEXT, AT(id), ANY },
 	{ "run-dir",     "DIR",   "where claims are kept (default CUBIT_RUN or /run/cubit)", KIND_TEXT, AT(run_dir), ANY },
 	{ "id-base",     "N",     "first id of the id ranges, a multiple of 65536 (default CUBIT_ID_BASE or 0x70000000)", KIND_NUMBER, AT(id_base), IDRANGE_SIZE, UINT32_MAX },
-	{ "id-count",    "N",     "number of id ranges (default 4096)", KIND_NUMBER, AT(id_count), 1, 65535 },
+	{ "id-count",    "N",     "number of id ranges (default CUBIT_ID_COUNT or 4096)", KIND_NUMBER, AT(id_count), 1, 65535 },
 	{ "fault",       "STAGE", "fail at this stage on purpose (tests); 'list' prints them", KIND_TEXT, AT(fault), ANY },
 };
 /* clang-format on */
@@ -204,6 +204,8 @@ static int finish(struct options *o, struct error *err)
 {
 	if (!o->id_base)
 		o->id_base = settings_used()->id_base;
+	if (!o->id_count)
+		o->id_count = settings_used()->id_count;
 	if (o->fault && strcmp(o->fault, "list") == 0)
 		return 0;
 	if (o->n_layers == 0 && !o->image)

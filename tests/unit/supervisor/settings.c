@@ -197,6 +197,7 @@ static const struct {
 	{ "CUBIT_JOBS=-1", "CUBIT_JOBS (environment)" },
 	{ "CUBIT_ALLOW_UNENFORCED=maybe", "CUBIT_ALLOW_UNENFORCED (environment): 'maybe' is not yes or no" },
 	{ "CUBIT_ID_BASE=65537", "CUBIT_ID_BASE (environment): 65537 is not a multiple of 65536" },
+	{ "CUBIT_ID_COUNT=65535", "CUBIT_ID_COUNT (environment): that many ranges from CUBIT_ID_BASE on end above 2^32" },
 	{ "CUBIT_LISTEN=7070", "CUBIT_LISTEN (environment): '7070' is not HOST:PORT" },
 	{ "CUBIT_LISTEN=::1:7070", "is not HOST:PORT" },
 	{ "CUBIT_LISTEN=a b:1", "is not HOST:PORT" },
