@@ -39,7 +39,7 @@ make_image nothing --config.user app
 
 start_registry open
 open=localhost:$port
-export CUBIT_STATE=$dir/state CUBIT_RUN=$dir/run CUBIT_ID_BASE=$((0x30000000)) # ids that no other test takes
+export CUBIT_STATE=$dir/state CUBIT_RUN=$dir/run
 for tag in full root number stranger nothing; do
 	skopeo copy -q --dest-tls-verify=false "oci:$dir/oci:$tag" "docker://$open/lib/x:$tag"
 	"$cubit" image pull --quiet "$open/lib/x:$tag" >>"$dir/pulled" 2>"$dir/err" || sed 's/^/# /' "$dir/err"

@@ -21,12 +21,14 @@ need_images()
 {
 	local state=$CUBIT_BUILD/images-state
 	mkdir -p "$state"
+	echo '# clock: stops'
 	if ! (flock 9 && CUBIT_STATE=$state CUBIT_BUILD=$CUBIT_BUILD "$CUBIT_SRC/tools/mkimage" "$@") \
 		9>"$state/lock" >"$dir/mkimage.log" 2>&1; then
 		diag "$(tail -n 20 "$dir/mkimage.log")"
 		echo 'Bail out! the images cannot be made'
 		exit 1
 	fi
+	echo '# clock: goes on'
 	mkdir -p "$dir/state"
 	[ -e "$dir/state/images" ] || ln -s "$state/images" "$dir/state/images"
 }
@@ -36,7 +38,7 @@ start_daemon()
 {
 	mkdir -p "$dir/state" "$dir/run"
 	CUBIT_STATE=$dir/state CUBIT_RUN=$dir/run CUBIT_LISTEN=${CUBIT_LISTEN:-127.0.0.1:0} CUBIT_USER=${CUBIT_USER:-64642} \
-		CUBIT_ID_BASE=$id_base "$CUBIT_BUILD/bin/cubitd" >>"$daemon_log" 2>&1 </dev/null &
+		"$CUBIT_BUILD/bin/cubitd" >>"$daemon_log" 2>&1 </dev/null &
 	daemon=$!
 	background+=("$daemon") # ended with the test
 	sock=$dir/run/cubit.sock
@@ -61,7 +63,7 @@ note_groups()
 wait_ready() # TRIES of 50 ms
 {
 	local i
-	for ((i = 0; i < $1; i++)); do
+	for ((i = 0; i < $1 * ${TEST_PATIENCE:-1}; i++)); do
 		[ "$(curl -s -o /dev/null -w '%{http_code}' --unix-socket "$sock" http://cubit/readyz 2>/dev/null)" = 200 ] && return 0
 		kill -0 "$daemon" 2>/dev/null || return 1
 		sleep 0.05

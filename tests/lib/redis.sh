@@ -26,7 +26,7 @@ redis_dir=$dir/redis redis_socket=$dir/redis.sock
 redis_url=unix://$redis_socket
 redis_pid='' redis_port='' redis_tcp='' redis_password=''
 hub='' # holds the namespace of the bridge
-declare -A net node_pid
+declare -A net node_pid node_ids=()
 
 free_port()
 {
@@ -52,7 +52,7 @@ start_redis()
 		--loglevel notice "${redis_options[@]}" >>"$dir/redis.log" 2>&1 </dev/null {slot_fd}>&- &
 	redis_pid=$!
 	background+=("$redis_pid")
-	for ((i = 0; i < 200; i++)); do
+	for ((i = 0; i < 600; i++)); do
 		[ "$(rcli PING 2>/dev/null)" = PONG ] && return 0
 		kill -0 "$redis_pid" 2>/dev/null || break
 		sleep 0.05
@@ -171,11 +171,12 @@ node_sock() # NAME
 start_node() # NAME
 {
 	local at=$dir/$1 enter=()
+	: "${node_ids[$1]:=$((id_base + ${#node_ids[@]} % 4 * 64 * 65536))}" # as if each were a machine of its own
 	mkdir -p "$at/state" "$at/run"
 	[ -e "$at/state/images" ] || ln -s "$CUBIT_BUILD/images-state/images" "$at/state/images"
 	[ -z "${net[$1]:-}" ] || enter=(nsenter "--net=/proc/${net[$1]}/ns/net")
 	"${enter[@]}" env CUBIT_NODE="$1" CUBIT_STATE="$at/state" CUBIT_RUN="$at/run" CUBIT_LISTEN="${CUBIT_LISTEN:-}" \
-		CUBIT_USER="${CUBIT_USER:-64642}" CUBIT_ID_BASE="$id_base" REDIS_URL="${REDIS_URL:-$redis_tcp}" \
+		CUBIT_USER="${CUBIT_USER:-64642}" CUBIT_ID_BASE="${node_ids[$1]}" CUBIT_ID_COUNT=64 REDIS_URL="${REDIS_URL:-$redis_tcp}" \
 		"$CUBIT_BUILD/bin/cubitd" >>"$at/log" 2>&1 </dev/null {slot_fd}>&- &
 	node_pid[$1]=$!
 	background+=("$!")

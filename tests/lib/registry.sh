@@ -12,6 +12,8 @@ unset CUBIT_REGISTRY_MIRRORS CUBIT_INSECURE_REGISTRIES CUBIT_REGISTRY_AUTH_FILE 
 export CUBIT_REGISTRY_TIMEOUT_S=3
 count=0 failed=0
 servers=()
+# shellcheck source=tests/lib/ids.sh
+. "$here/ids.sh"
 
 # shellcheck disable=SC2317 # called by the trap
 finish()
@@ -64,7 +66,7 @@ need_tools()
 wait_for() # FILE
 {
 	local i
-	for ((i = 0; i < 200; i++)); do
+	for ((i = 0; i < 200 * ${TEST_PATIENCE:-1}; i++)); do
 		[ ! -s "$1" ] || return 0
 		sleep 0.05
 	done

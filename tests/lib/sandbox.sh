@@ -51,16 +51,8 @@ finish()
 trap finish EXIT
 trap 'exit 1' INT TERM HUP
 
-id_count=64
-id_slots=/run/lock/cubit-tests # of the machine, not of the tree
-mkdir -p "$id_slots"
-for slot in {0..190}; do
-	exec {slot_fd}>"$id_slots/$slot"
-	! flock -n "$slot_fd" || break
-	exec {slot_fd}>&-
-done
-id_base=$((0x40000000 + slot * id_count * 65536))
-id_end=$((id_base + id_count * 65536))
+# shellcheck source=tests/lib/ids.sh
+. "$(dirname "${BASH_SOURCE[0]}")/ids.sh"
 
 make_rootfs() # DIR: /bin/payload and nothing else
 {
@@ -155,7 +147,7 @@ answer() # PART
 # Until it is there. When it never comes, that is a failure: what follows would look at nothing.
 wait_for() # FILE REGEX SECONDS
 {
-	local tries=$(($3 * 20))
+	local tries=$(($3 * 20 * ${TEST_PATIENCE:-1}))
 	until grep -Eq "$2" "$1" 2>/dev/null; do
 		tries=$((tries - 1))
 		if [ "$tries" -le 0 ]; then
@@ -231,7 +223,7 @@ whatever_left()
 # What is left when the kernel has had a moment: it takes some of it down behind our back.
 still_left()
 {
-	local left tries=60
+	local left tries=$((60 * ${TEST_PATIENCE:-1}))
 	left=$(whatever_left)
 	while [ -n "$left" ] && [ "$tries" -gt 0 ]; do
 		sleep 0.05

@@ -102,7 +102,7 @@ if [ -e "$above/cpu.max" ]; then echo "$none" >"$above/cpu.max"; else echo -1 >"
 # ---- somebody kills ----
 
 start killed --wall 20s -- /bin/payload sleep 15
-for _ in {1..100}; do
+for _ in {1..400}; do
 	init=$(ps -eo pid=,ppid=,comm= | awk -v p="$pid" '$2 == p && $3 == "cubit-init" { print $1 }')
 	[ -z "$init" ] || [ -z "$(ps -o pid= --ppid "$init")" ] || break
 	sleep 0.1

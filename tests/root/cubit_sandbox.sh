@@ -24,7 +24,7 @@ ok() { # TITLE COMMAND...
 }
 
 run() { # ARGUMENT...: sets status; output in $dir/out and $dir/err
-	"$bin" --run-dir "$dir/run" --id-base 1076756480 --id-count 32 "$@" >"$dir/out" 2>"$dir/err" </dev/null
+	"$bin" --run-dir "$dir/run" --id-base 939524096 --id-count 32 "$@" >"$dir/out" 2>"$dir/err" </dev/null
 	status=$?
 }
 

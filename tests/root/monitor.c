@@ -40,6 +40,7 @@
 #include "supervisor/settings.h"
 #include "tests/support/guest.h"
 #include "tests/support/host.h"
+#include "tests/support/id_slot.h"
 #include "tests/support/leftovers.h"
 #include "tests/tap.h"
 
@@ -47,7 +48,7 @@
 #define IMAGE   "localhost/payload:latest"
 #define MIB     (1ULL << 20)
 
-enum { WAIT_S = 60, TURN_MS = 10, ID_BASE = 0x50000000, FRONT_UID = 61234, KEPT_MAX = 16 };
+enum { WAIT_S = 60, TURN_MS = 10, FRONT_UID = 61234, KEPT_MAX = 16 };
 
 static struct test_host host;
 static struct guest guest;
@@ -121,7 +122,8 @@ static void make_settings(struct settings *s, char *run_dir)
 		.node = strdup("test"),
 		.runtimes_dir = below("runtimes"),
 		.policies_dir = below("policies"),
-		.id_base = ID_BASE,
+		.id_base = id_slot_base(),
+		.id_count = ID_SLOT_COUNT,
 		.admin_key = strdup(""),
 		.log_level = strdup("warning"),
 		.log_format = strdup("text"),

@@ -21,12 +21,9 @@
 #include "policies/rules.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
-#include "runtime/idrange.h"
 #include "runtime/sandbox.h"
 #include "tests/support/leftovers.h"
 
-enum { ID_SLOTS = 31 };
-static const uint32_t id_first = 0x20000000;
 
 bool test_is_guest(void)
 {
@@ -199,7 +196,7 @@ int test_host_open(struct test_host *ret, uint32_t id_count, struct error *err)
 	*ret = (struct test_host){
 		.layer_fd = -1,
 		.guard_fd = -1,
-		.id_base = id_first + pid % ID_SLOTS * TEST_ID_COUNT * IDRANGE_SIZE,
+		.id_base = id_slot_base(),
 	};
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)umask(022);

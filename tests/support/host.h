@@ -10,13 +10,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tests/support/id_slot.h"
+
 struct error;
 struct policy_filter;
 struct sandbox;
 struct sandbox_host;
 struct sandbox_spec;
 
-enum { TEST_ID_COUNT = 256, TEST_READY_MS = 60000, TEST_DESTROY_MS = 30000 };
+enum { TEST_ID_COUNT = ID_SLOT_COUNT, TEST_READY_MS = 60000, TEST_DESTROY_MS = 30000 };
 
 struct test_host {
 	struct sandbox_host *host;

@@ -24,18 +24,17 @@
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
-#include "runtime/idrange.h"
 #include "supervisor/jobs/result.h"
 #include "supervisor/journal/journal.h"
 #include "supervisor/monitor/monitor.h"
 #include "supervisor/monitor/monitor_impl.h"
 #include "supervisor/pool/pool.h"
 #include "supervisor/spec/spec.h"
+#include "tests/support/id_slot.h"
 
 #define MIB (UINT64_C(1) << 20)
 
-enum { TURN_MS = 20, WAIT_S = 60, ID_SLOTS = 31, ID_COUNT = 256 };
-static const uint32_t id_first = 0x28000000;
+enum { TURN_MS = 20, WAIT_S = 60 };
 
 __attribute__((noreturn, format(printf, 1, 2))) static void bail(const char *fmt, ...)
 {
@@ -175,7 +174,8 @@ static void make_settings(struct works *w)
 		.node = strdup("test"),
 		.runtimes_dir = below(w, "runtimes"),
 		.policies_dir = below(w, "policies"),
-		.id_base = id_first + (uint32_t)getpid() % ID_SLOTS * ID_COUNT * IDRANGE_SIZE,
+		.id_base = id_slot_base(),
+		.id_count = ID_SLOT_COUNT,
 		.admin_key = strdup(""),
 		.log_level = strdup("warning"),
 		.log_format = strdup("text"),
