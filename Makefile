@@ -263,7 +263,7 @@ check-machine: tests ## installed on whole Debian machines of both releases
 test: ## install what is missing, build, pass every test
 	$(Q)tools/setup
 	$(Q)$(AS_CALLER) $(MAKE) --no-print-directory -j$$(nproc) WERROR=1 all tests
-	$(Q)$(RUN_TESTS) --must-run --tier unit --tier fuzz --tier driver --tier root --tier attack --tier e2e --tier vm
+	$(Q)$(RUN_TESTS) --must-run --patience 3 --tier unit --tier fuzz --tier driver --tier root --tier attack --tier e2e --tier vm
 
 .PHONY: check-sanitized
 SANITIZED := build/sanitize-address-undefined

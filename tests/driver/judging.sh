@@ -89,6 +89,10 @@ echo 1..2; echo ok 1; sleep 1000 & echo $! >"$CUBIT_BUILD/pid"; wait'
 result 'and so is all of its process group' $?
 judge 'a process left behind does not keep the driver' 0 '1 passed, 0 failed' '' \
 	<<<'echo 1..1; echo ok 1; setsid sleep 4 & sleep 0.1'
+judge 'what is made for others does not count' 0 '1 passed, 0 failed' '' <<<'# timeout: 1
+echo 1..1; echo "# clock: stops"; sleep 2; echo "# clock: goes on"; echo ok 1'
+judge 'and what comes after it does' 1 '0 passed, 1 failed' 'no end after 1 s' <<<'# timeout: 1
+echo 1..1; echo "# clock: stops"; sleep 1; echo "# clock: goes on"; sleep 60; echo ok 1'
 judge 'a header that means nothing is refused' 1 '0 passed, 1 failed' 'means nothing' <<<'# timeout: soon
 echo 1..1; echo ok 1'
 

@@ -172,7 +172,7 @@ job=$(get id)
 sleep 0.5
 api "/v1/jobs/$job" -X DELETE
 is "$status" 202 'a running job is cancelled'
-for _ in {1..60}; do
+for _ in {1..300}; do
 	api "/v1/jobs/$job"
 	[ "$(get state)" = cancelled ] && break
 	sleep 0.1

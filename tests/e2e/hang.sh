@@ -30,7 +30,7 @@ is "$(get stdout)" alive 'the next one serves'
 
 api /v1/jobs -d '{"runtime":"bash","source":"sleep 6; echo done","limits":{"wall_ms":20000}}'
 job=$(get id)
-for _ in {1..100}; do
+for _ in {1..400}; do
 	api "/v1/jobs/$job"
 	[ "$(get state)" = running ] && break
 	sleep 0.1

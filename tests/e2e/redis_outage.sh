@@ -1,7 +1,7 @@
 #!/bin/bash
 # Redis that is not there, dies, refuses, is full or slow: what needs no Redis is served all the time, /readyz says in words
 # what is wrong, and when it is over every job that Redis had accepted has its one result.
-# timeout: 300
+# timeout: 600
 # shellcheck disable=SC2317 # `within` calls functions
 set -u
 # shellcheck source=tests/lib/redis.sh
@@ -105,7 +105,7 @@ served() # TITLE: since the last call, every run was
 	[ -z "$bad" ] && [ -s "$dir/runs.now" ]
 	ok $? "POST /v1/run is served $1" || diag "$(head -n 3 <<<"$bad")"
 	slowest=$(awk '$2 > most { most = $2 } END { print most + 0 }' "$dir/runs.now")
-	[ "$slowest" -lt 9000 ] # what runs beside it on a busy machine may take a slot for some seconds
+	[ "$slowest" -lt 15000 ] # what runs beside it on a busy machine may take a slot for some seconds
 	ok $? "and none of them waits for Redis"
 	diag "$(wc -l <"$dir/runs.now") runs, the slowest $slowest ms"
 }
@@ -118,7 +118,7 @@ ready_says() # REGEX
 
 load() # NAME COUNT: jobs that go on through what comes next; judged by `all_there`
 {
-	"$producer" stream --url "$redis_url" --ids "$1" --count "$2" --rate 20 --mix ok=3,slow=1 --patience 60 --verify 60 \
+	"$producer" stream --url "$redis_url" --ids "$1" --count "$2" --rate 20 --mix ok=3,slow=1 --patience 120 --verify 120 \
 		>"$dir/$1.out" 2>&1 &
 	load_pid=$! load_name=$1
 	background+=("$load_pid")
@@ -144,7 +144,7 @@ within 20 is_alive
 ok $? 'a node starts without Redis' || diag "$(tail -n 20 "$dir/n/log")"
 python3 "$dir/runs.py" "$(node_sock n)" "$dir" 2>"$dir/runs.err" &
 background+=("$!")
-within 10 ready_says '[Rr]edis'
+within 40 ready_says '[Rr]edis'
 ok $? '/readyz says in words that Redis is not there' || diag "$body"
 diag "/readyz: $status $body"
 sleep 2
@@ -155,7 +155,7 @@ node_api n /v1/jobs/order-18
 is "$status" 503 'of a job that only Redis may know, nobody can say that it is not there'
 like "$body" "'order-18' is not known here, but redis-[a-z]+ cannot be asked" '... and the answer says who cannot be asked'
 start_redis
-within 10 is_ready n
+within 40 is_ready n
 ok $? 'when Redis comes it is ready' || diag "$(curl -s --unix-socket "$(node_sock n)" http://cubit/readyz)"
 node_api n /v1/jobs/order-18
 is "$status" 404 '... and the same job is known not to be there'
@@ -166,7 +166,7 @@ all_there 'after a late start'
 load killed 80
 sleep 1
 kill_redis
-within 10 ready_says '[Rr]edis'
+within 40 ready_says '[Rr]edis'
 ok $? 'killed: /readyz says so' || diag "$body"
 diag "/readyz: $status $body"
 sleep 2
@@ -176,7 +176,7 @@ kill_redis
 start_redis
 all_there 'killed in the middle of jobs, twice'
 served 'while Redis is killed'
-within 10 is_ready n
+within 40 is_ready n
 ok $? 'and it is ready again'
 
 # ---- another password ----
@@ -187,7 +187,7 @@ rcli CONFIG SET requirepass another-s3cr3t >/dev/null
 redis_password=another-s3cr3t
 rcli CLIENT KILL TYPE pubsub >/dev/null
 rcli CLIENT KILL TYPE normal >/dev/null
-within 15 ready_says '([Pp]assword|[Aa]uth|AUTH|WRONGPASS)'
+within 40 ready_says '([Pp]assword|[Aa]uth|AUTH|WRONGPASS)'
 ok $? 'another password: /readyz says so' || diag "$body"
 diag "/readyz: $status $body"
 sleep 1
@@ -201,7 +201,7 @@ load replica 40
 sleep 0.5
 rcli REPLICAOF 127.0.0.1 1 >/dev/null
 sleep 4
-within 10 ready_says '(READONLY|[Rr]ead.only|replica|[Rr]edis)'
+within 40 ready_says '(READONLY|[Rr]ead.only|replica|[Rr]edis)'
 ok $? 'a replica: /readyz says so' || diag "$body"
 diag "/readyz: $status $body"
 rcli REPLICAOF NO ONE >/dev/null
@@ -213,7 +213,7 @@ load memory 40
 sleep 0.5
 rcli CONFIG SET maxmemory 1 >/dev/null
 sleep 4
-within 10 ready_says '(OOM|[Mm]emory|[Rr]edis)'
+within 40 ready_says '(OOM|[Mm]emory|[Rr]edis)'
 ok $? 'no memory: /readyz says so' || diag "$body"
 diag "/readyz: $status $body"
 rcli CONFIG SET maxmemory 0 >/dev/null
@@ -234,7 +234,7 @@ diag "/readyz: $status $body"
 proxy_mode 0
 all_there 'silent for a while'
 served 'while Redis is silent'
-within 10 is_ready n
+within 40 is_ready n
 ok $? 'in the end it is ready'
 
 touch "$dir/stop"

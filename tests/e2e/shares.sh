@@ -69,7 +69,7 @@ kill "$idle"
 
 api /v1/jobs -d '{"runtime":"bash","source":"head -c 7000000 /dev/zero | tr \"\\0\" x","limits":{"output":"8M"}}'
 job=$(get id)
-for _ in {1..100}; do
+for _ in {1..400}; do
 	api "/v1/jobs/$job"
 	[ "$(get state)" = 'done' ] && break
 	sleep 0.1
@@ -96,7 +96,7 @@ before=$(rss)
 python3 "$dir/watch.py" "${url#http://}" "$job" "$key" >"$dir/watch.out" 2>&1 &
 watch=$!
 background+=("$watch")
-for _ in {1..100}; do
+for _ in {1..400}; do
 	[ -s "$dir/watch.out" ] && break
 	sleep 0.1
 done

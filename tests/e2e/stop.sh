@@ -7,7 +7,7 @@ set -u
 need_images bash
 state_of() # JOB -> $body, $(get state)
 {
-	for _ in {1..200}; do
+	for _ in {1..600}; do
 		api "/v1/jobs/$1"
 		[[ $(get state) =~ waiting|running ]] || return 0
 		sleep 0.1
@@ -56,7 +56,7 @@ sed 's/"name": "bash"/"name": "myshell"/; s/"aliases": \[[^]]*\]/"aliases": []/'
 api /v1/run -d '{"runtime":"myshell","source":"echo hi"}'
 is "$status" 400 'a language that is not known yet'
 kill -HUP "$daemon"
-for _ in {1..50}; do
+for _ in {1..300}; do
 	api /v1/run -d '{"runtime":"myshell","source":"echo hi"}'
 	[ "$status" = 200 ] && break
 	sleep 0.1
@@ -79,7 +79,7 @@ submit 'echo kept'
 kept=$job
 head -c 4M /dev/zero >"$dir/state/front/ballast" 2>/dev/null
 refused=0
-for i in {1..200}; do
+for i in {1..600}; do
 	api /v1/jobs -d "{\"runtime\":\"bash\",\"source\":\"echo $i $(head -c 20000 /dev/zero | tr '\0' x)\",\"delay_ms\":60000}"
 	[ "$status" = 507 ] && { refused=1 && break; }
 done
@@ -90,7 +90,7 @@ like "$(get reasons)" 'disk' 'and says why'
 api /v1/run -d '{"runtime":"bash","source":"echo still"}'
 is "$(get stdout)" still 'what needs no disk goes on'
 rm -f "$dir/state/front/ballast"
-for _ in {1..50}; do
+for _ in {1..300}; do
 	api /readyz
 	[ "$status" = 200 ] && break
 	sleep 0.2

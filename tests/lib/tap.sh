@@ -75,7 +75,7 @@ done_testing()
 # within SECONDS COMMAND...: until it succeeds; 1 when it did not
 within()
 {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * ${TEST_PATIENCE:-1}))
 	shift
 	until "$@"; do
 		[ "$SECONDS" -lt "$end" ] || return 1
