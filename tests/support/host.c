@@ -24,7 +24,6 @@
 #include "runtime/sandbox.h"
 #include "tests/support/leftovers.h"
 
-
 bool test_is_guest(void)
 {
 	const char *tier = getenv("CUBIT_TEST_TIER");
