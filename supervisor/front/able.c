@@ -55,6 +55,14 @@ static struct direct *pop_direct(struct able *a)
 	return d;
 }
 
+/* A sandbox that was not ready in time says nothing against its job, even when others were made meanwhile. */
+static enum queue_give release_of(const struct leased *l, bool is_ours)
+{
+	if (is_ours)
+		return QUEUE_UNSTARTED;
+	return l->is_slow ? QUEUE_LACKING : QUEUE_FAILED;
+}
+
 static void let_go(struct front *f, bool is_ours)
 {
 	struct able *a = f->able;
@@ -63,7 +71,7 @@ static void let_go(struct front *f, bool is_ours)
 		struct leased *l = a->leased;
 
 		a->leased = l->next_in_doubt;
-		dispatch_give_back(l, l->reason, is_ours ? QUEUE_UNSTARTED : QUEUE_FAILED);
+		dispatch_give_back(l, l->reason, release_of(l, is_ours));
 	}
 	while (a->direct) {
 		struct direct *d = pop_direct(a);

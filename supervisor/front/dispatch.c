@@ -420,7 +420,8 @@ static void on_leased_over(struct job *job, const struct job_result *result, voi
 		dispatch_give_back(l, "the node was stopped", QUEUE_FREE);
 	} else if (trouble == JOB_TROUBLE_IMAGE) {
 		dispatch_give_back(l, result->verdict.reason, QUEUE_LACKING);
-	} else if (trouble == JOB_TROUBLE_SANDBOX) {
+	} else if (trouble != JOB_TROUBLE_NONE) {
+		l->is_slow = trouble == JOB_TROUBLE_SLOW;
 		able_doubt_leased(f, l, result->verdict.reason);
 	} else if (result->verdict.status == VERDICT_INTERNAL_ERROR) {
 		dispatch_give_back(l, result->verdict.reason, QUEUE_FAILED);

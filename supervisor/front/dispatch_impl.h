@@ -40,6 +40,7 @@ struct leased {
 	struct job *job;    /* NULL: over */
 	bool is_lost;       /* the lease went to somebody else: end it, record nothing */
 	bool is_given_back; /* drain: cancelled by us, to run again */
+	bool is_slow;       /* in doubt because its sandbox was not ready in time */
 	bool has_callback;
 	struct leased *next_in_doubt; /* able.c */
 	char reason[256];

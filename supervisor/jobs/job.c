@@ -221,13 +221,25 @@ void job_status(struct job *job, const char *json)
 
 /* ---- a sandbox ---- */
 
+static enum job_trouble trouble_of(const struct error *e)
+{
+	switch (e->code) {
+	case ENOMEDIUM:
+		return JOB_TROUBLE_IMAGE;
+	case ETIMEDOUT:
+		return JOB_TROUBLE_SLOW;
+	default:
+		return JOB_TROUBLE_SANDBOX;
+	}
+}
+
 static void on_ready(const struct error *e, struct ready_sandbox *s, void *arg)
 {
 	struct job *job = arg;
 
 	job->wait = NULL;
 	if (e) {
-		job->trouble = e->code == ENOMEDIUM ? JOB_TROUBLE_IMAGE : JOB_TROUBLE_SANDBOX;
+		job->trouble = trouble_of(e);
 		job_fail(job, e);
 		return;
 	}

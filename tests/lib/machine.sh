@@ -73,7 +73,6 @@ make_cargo()
 	local cargo=$dir/cargo
 	mkdir -p "$cargo/tests" "$cargo/supervisor/daemon"
 	cp -r "$src/docs" "$cargo/" # unit tests compare these with the programs
-	cp "$src/supervisor/daemon/schemas.json" "$cargo/supervisor/daemon/"
 	cp "$deb" "$cargo/cubit.deb"
 	cp -r "$programs/tree" "$cargo/tree"
 	cp -r "$layout" "$cargo/images"
