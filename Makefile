@@ -307,15 +307,18 @@ run: ## install what is missing, build, and show Cubit at work
 
 # ---- tidiness -------------------------------------------------------------------------------------------------
 
-.PHONY: lint format format-check hdr-check compile_commands.json
+.PHONY: lint shell-check format format-check hdr-check compile_commands.json
 lint: compile_commands.json ## clang-tidy, cppcheck, shellcheck
 	$(Q)tools/setup build lint
 	$(Q)printf '%s\n' $(ALL_SRC) | xargs -P"$$(nproc)" -n 4 clang-tidy --quiet -p $(BUILD) 2>&1 \
 		| { grep -vE 'warnings? generated|^$$' || true; } | tee $(BUILD)/lint.txt; ! grep -qE ' (warning|error): ' $(BUILD)/lint.txt
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 -j"$$(nproc)" \
 		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches -D_GNU_SOURCE -I. $(ALL_SRC)
-	$(Q)shellcheck -x $(ALL_SH)
+	$(Q)$(MAKE) --no-print-directory shell-check
 	@echo 'lint: clean'
+
+shell-check: ## shellcheck over every script
+	$(Q)printf '%s\n' $(ALL_SH) | xargs -P"$$(nproc)" -n 12 shellcheck -x
 
 format: ## clang-format over every C file
 	$(Q)clang-format -i $(sort $(ALL_SRC) $(ALL_HDR))

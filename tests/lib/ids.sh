@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # Sourced: a range of ids that no other running test has, of any tree on this machine. A locked file stands for each, as in
 # tests/support/id_slot.c. Sets id_base, id_count (ranges of 65536), id_end and slot_fd, and tells the daemons and programs
 # that the test starts.

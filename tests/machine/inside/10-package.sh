@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # the functions before it set these
 # `apt install ./cubit_*.deb` on a clean machine starts a working service.
 
 before=$(systemctl --failed --no-legend)

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # the functions before it set these
 # Images arrive while the service runs; it takes work without a restart.
 
 cubit image load /mnt/images >/tmp/load.log 2>&1

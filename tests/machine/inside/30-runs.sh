@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # the functions before it set these
 # Programs in four languages, by the command line, the unix socket and TCP. Limits are wide: the machine is emulated.
 
 declare -A program=(

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # the functions before it set these
 # Each verdict that a program can earn, on this kernel and its control groups.
 
 verdict() # WANTED TITLE JSON

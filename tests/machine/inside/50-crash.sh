@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # the functions before it set these
 # kill -9 at any moment: the service is there again, every job has one result.
 
 submit '{"runtime": "bash", "source": "sleep 4; echo survived", "limits": {"wall_ms": 60000}}'

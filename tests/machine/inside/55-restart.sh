@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # the functions before it set these
 # Restart with drain, reload, stop: nothing is lost, nothing is left.
 
 submit '{"runtime": "bash", "source": "sleep 3; echo drained", "limits": {"wall_ms": 60000}}'

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # the functions before it set these
 # What shall outlive the service does, and is in nobody's way.
 
 image=/var/lib/cubit/images

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154,SC2024,SC2181 # the functions before it set these
 # An ordinary user, with sudo and without. Debian's sudo takes the core limit away, soft and hard.
 
 is "$(id -un)" op 'this is an ordinary user'

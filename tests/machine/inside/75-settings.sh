@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # the functions before it set these
 # /etc/cubit/cubit.env: Redis, a wrong value.
 
 redis-server --port 6399 --bind 127.0.0.1 --save '' --daemonize yes --pidfile /run/redis-test.pid >/dev/null

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # the functions before it set these
 # What set-up needs of its surroundings, taken away by the unit: jobs run all the same, or the service says why not.
 
 drop_in=/run/systemd/system/cubitd.service.d

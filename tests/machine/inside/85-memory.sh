@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # the functions before it set these
 # Memory that runs out above a sandbox is not the job's.
 
 systemctl set-property --runtime cubitd MemoryMax=200M MemorySwapMax=0

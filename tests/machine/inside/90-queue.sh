@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # the functions before it set these
 # Jobs that wait when the machine goes down.
 
 for i in 1 2 3; do

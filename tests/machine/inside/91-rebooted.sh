@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # the functions before it set these
 # The machine has been restarted: the service is there, jobs that waited are done.
 
 within 180 is_ready

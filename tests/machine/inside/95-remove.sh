@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # the functions before it set these
 # Removing the package stops the service and keeps its state; purging takes that too. Then `make install`.
 
 DEBIAN_FRONTEND=noninteractive apt-get remove -q -y cubit >/tmp/apt.log 2>&1

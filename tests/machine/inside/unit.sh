@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # the functions before it set these
 # The unit tests, built for this release, on its libraries and kernel. /mnt has what they read of the tree.
 
 cd /mnt || exit 1
