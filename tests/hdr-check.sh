@@ -8,13 +8,15 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 failed=0
 
-for h in "$@"; do
-	# shellcheck disable=SC2086  # FLAGS is a list of words
-	if ! printf '#include "%s"\n' "$h" | ${CC:-cc} ${FLAGS:-} -fsyntax-only -x c - ; then
-		echo "hdr-check: $h does not compile alone"
-		failed=1
-	fi
-done
+alone() # HEADER
+{
+	# shellcheck disable=SC2086  # CC and FLAGS are lists of words
+	printf '#include "%s"\n' "$1" | ${CC:-cc} ${FLAGS:-} -fsyntax-only -x c - && return
+	echo "hdr-check: $1 does not compile alone"
+	return 1
+}
+export -f alone
+printf '%s\n' "$@" | xargs -P "$(nproc)" -I '{}' bash -c 'alone "$1"' - '{}' || failed=1
 
 # What each room of supervisor/ may know of the others, beside itself, settings.h and what lies below supervisor/.
 #   daemon -> doors -> front -> redis -> auth -> jobs -> pool -> {spec, protocol} -> {journal, queue, metrics}
