@@ -27,34 +27,16 @@ shows() # REGEX TITLE
 }
 
 # ---- callbacks ----
-cat >"$dir/receiver.py" <<'END'
-import http.server
-class Handler(http.server.BaseHTTPRequestHandler):
-    tries = 0
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        Handler.tries += 1
-        self.send_response(404 if self.path == "/gone" else 500 if Handler.tries == 1 else 204)
-        self.end_headers()
-    def log_message(self, *args):
-        pass
-server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-print(server.server_port, flush=True)
-server.serve_forever()
-END
-python3 "$dir/receiver.py" >"$dir/receiver.port" &
-background+=("$!")
-within 10 test -s "$dir/receiver.port"
-hook=http://127.0.0.1:$(cat "$dir/receiver.port")
+start_receiver unasked
 is "$(figure 'cubit_callbacks_total{outcome="delivered"}')" 0 'no callback yet'
-api /v1/jobs -d "{\"runtime\": \"bash\", \"source\": \"echo hi\", \"callback\": {\"url\": \"$hook/\"}}"
+api /v1/jobs -d "{\"runtime\": \"bash\", \"source\": \"echo hi\", \"callback\": {\"url\": \"$hook_url/\"}}"
 within 20 figure_is 'cubit_callbacks_total{outcome="delivered"}' 1
 is "$(figure 'cubit_callbacks_total{outcome="delivered"}') $(figure 'cubit_callbacks_total{outcome="failed"}')" '1 1' \
 	'a callback that was made again counts once, and its failed try'
-api /v1/jobs -d "{\"runtime\": \"bash\", \"source\": \"echo hi\", \"callback\": {\"url\": \"$hook/gone\"}}"
+api /v1/jobs -d "{\"runtime\": \"bash\", \"source\": \"echo hi\", \"callback\": {\"url\": \"$hook_url/gone\"}}"
 within 20 figure_is 'cubit_callbacks_total{outcome="given_up"}' 1
 is "$(figure 'cubit_callbacks_total{outcome="given_up"}')" 1 'one that is refused is given up'
-api /v1/jobs -d "{\"runtime\": \"bash\", \"source\": \"sleep 60\", \"limits\": {\"wall_ms\": 60000}, \"callback\": {\"url\": \"$hook/\"}}"
+api /v1/jobs -d "{\"runtime\": \"bash\", \"source\": \"sleep 60\", \"limits\": {\"wall_ms\": 60000}, \"callback\": {\"url\": \"$hook_url/\"}}"
 armed=$(get id)
 is "$(figure 'cubit_callbacks{state="armed"}')" 1 'one whose job is not over is armed'
 shows 'callbacks  waiting 0 +delivered 1 +failed 2 +given up 1' 'cubit stats has them'

@@ -100,29 +100,8 @@ refused 'a callback that is no URL' 'url' '"callback": {"url": "ftp://example.or
 bad=bad$n
 
 # ---- callbacks ----
-cat >"$dir/receiver.py" <<'END'
-import hashlib, hmac, http.server, json, sys
-class Handler(http.server.BaseHTTPRequestHandler):
-    tries = 0
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        want = "v1=" + hmac.new(b"s3cr3t", self.headers["Cubit-Timestamp"].encode() + b"." + body, hashlib.sha256).hexdigest()
-        Handler.tries += 1
-        self.send_response(500 if Handler.tries == 1 else 204)
-        self.end_headers()
-        with open(sys.argv[1], "a") as f:
-            print(self.headers["Cubit-Job"], self.headers["Cubit-Attempt"], want == self.headers["Cubit-Signature"],
-                  json.loads(body)["status"], file=f)
-    def log_message(self, *args):
-        pass
-server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-print(server.server_port, flush=True)
-server.serve_forever()
-END
-python3 "$dir/receiver.py" "$dir/received" >"$dir/receiver.port" &
-background+=("$!")
-within 10 test -s "$dir/receiver.port"
-hook="{\"url\": \"http://127.0.0.1:$(cat "$dir/receiver.port")/hook\", \"secret\": \"s3cr3t\"}"
+start_receiver s3cr3t
+hook="{\"url\": \"$hook_url/hook\", \"secret\": \"s3cr3t\"}"
 push "{\"id\": \"called\", \"runtime\": \"bash\", \"source\": \"exit 3\", \"callback\": $hook}" >/dev/null
 within 20 grep -qs ' 2 ' "$dir/received"
 is "$(tr '\n' '|' <"$dir/received")" 'called 1 True runtime_error|called 2 True runtime_error|' \

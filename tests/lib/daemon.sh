@@ -139,6 +139,16 @@ for k in sys.argv[1].split("."):
 print(json.dumps(v) if isinstance(v, (dict, list, bool)) or v is None else v)' "$1" <<<"$body" 2>/dev/null
 }
 
+# Somebody who takes callbacks, on loopback: what comes is told in $dir/received. -> $hook_url, $receiver
+start_receiver() # SECRET
+{
+	python3 "$CUBIT_SRC/tests/lib/receiver.py" "$dir/received" "$1" >"$dir/receiver.port" &
+	receiver=$!
+	background+=("$receiver")
+	within 10 test -s "$dir/receiver.port"
+	hook_url=http://127.0.0.1:$(cat "$dir/receiver.port")
+}
+
 # A JSON string of standard input, for request bodies.
 json()
 {
