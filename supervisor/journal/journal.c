@@ -26,6 +26,14 @@ const char *journal_type_name(enum journal_type type)
 	return names[type];
 }
 
+enum journal_type journal_type_of(const char *name)
+{
+	for (enum journal_type t = JOURNAL_STDOUT; t <= JOURNAL_EXIT; t++)
+		if (strcmp(journal_type_name(t), name) == 0)
+			return t;
+	return 0;
+}
+
 /* REGION_OUT, REGION_ERR */
 static int stream_of(enum journal_type type)
 {

@@ -38,6 +38,7 @@ enum {
 
 enum journal_type { JOURNAL_STDOUT = 1, JOURNAL_STDERR = 2, JOURNAL_STATUS = 3, JOURNAL_EXIT = 4 };
 const char *journal_type_name(enum journal_type type);
+enum journal_type journal_type_of(const char *name); /* 0: none has it */
 
 struct journal_event {
 	uint64_t n;
@@ -117,3 +118,5 @@ void journal_leave(struct journal_reader *r);
 
 /* The whole journal as one blob for journal_unpack; what was held back gets its events first. */
 int journal_pack(struct journal *j, struct buf *out);
+/* The same from events that somebody else kept: 1 to n, all of them. -EPROTO: one of no type. */
+int journal_pack_list(const struct journal_event *events, size_t n, struct buf *out);

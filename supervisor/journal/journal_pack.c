@@ -68,6 +68,63 @@ int journal_pack(struct journal *j, struct buf *out)
 	return r;
 }
 
+/* The bytes of one stream. */
+static int pack_stream(const struct journal_event *events, size_t n, enum journal_type type, struct buf *out)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n && r == 0; i++)
+		if (events[i].type == type)
+			r = buf_append(out, events[i].data, events[i].size);
+	return r;
+}
+
+static int pack_records(const struct journal_event *events, size_t n, uint64_t at[2], struct buf *out)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct journal_event *from = &events[i];
+		bool is_stream = from->type == JOURNAL_STDOUT || from->type == JOURNAL_STDERR;
+		struct event e = { .at_ms = from->at_ms, .size = (uint32_t)from->size, .type = from->type };
+		int r;
+
+		if (from->type < JOURNAL_STDOUT || from->type > JOURNAL_EXIT || from->size > UINT32_MAX)
+			return -EPROTO;
+		if (is_stream) {
+			e.at = at[from->type == JOURNAL_STDERR];
+			at[from->type == JOURNAL_STDERR] += from->size;
+		}
+		r = journal_index_record(out, &e, (uint32_t)i + 1, is_stream ? NULL : from->data);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int journal_pack_list(const struct journal_event *events, size_t n, struct buf *out)
+{
+	struct pack_header h = { .version = htole32(PACK_VERSION) };
+	size_t start = out->size;
+	uint64_t at[2] = { 0 };
+	int r;
+
+	memcpy(h.magic, magic, sizeof(magic));
+	r = buf_append(out, &h, sizeof(h));
+	if (r == 0)
+		r = pack_records(events, n, at, out);
+	if (r == 0) {
+		h.sizes[0] = htole64(out->size - start - sizeof(h));
+		h.sizes[1] = htole64(at[0]);
+		h.sizes[2] = htole64(at[1]);
+		memcpy(out->data + start, &h, sizeof(h));
+		r = pack_stream(events, n, JOURNAL_STDOUT, out);
+	}
+	if (r == 0)
+		r = pack_stream(events, n, JOURNAL_STDERR, out);
+	if (r < 0)
+		out->size = start;
+	return r;
+}
+
 static int bad_blob(struct error *err, const char *why)
 {
 	return error_set(err, EPROTO, "a journal of the database: %s", why);

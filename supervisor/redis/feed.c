@@ -176,6 +176,16 @@ static int send_pieces(struct feed *f, const struct piece *pieces, size_t n)
 	return args_eval(&a, r, &redis_lua_events, on_sent, f);
 }
 
+/* All of the journal is in the stream, and none of it will be pushed out: by `again`, by the end. */
+static void note_whole(struct feed *f)
+{
+	uint64_t most = f->s->r->env.settings->redis_events;
+	struct held *h = held_find(f->s, f->id, f->attempt);
+
+	if (h && journal_is_ended(f->journal) && f->sent == journal_last(f->journal) && f->sent + 2 <= most)
+		h->is_streamed = true;
+}
+
 /* All there is, as long as it is not too much; at the end of it, whoever waits for that is told. */
 static void send_more(struct feed *f)
 {
@@ -190,8 +200,10 @@ static void send_more(struct feed *f)
 		f->is_sending = send_pieces(f, pieces, n) == 0;
 	for (size_t i = 0; i < n; i++)
 		piece_done(&pieces[i]);
-	if (n == 0 && (f->flushed || journal_is_ended(f->journal)))
-		end(f);
+	if (n > 0 || (!f->flushed && !journal_is_ended(f->journal)))
+		return;
+	note_whole(f);
+	end(f);
 }
 
 static void notify(struct journal_reader *reader)

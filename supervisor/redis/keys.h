@@ -16,7 +16,9 @@
  *                                     callback.secret), status, reason, ending; of a cube name      a cube for ever
  *                                     and cube_type
  *   cubit:result:<id>        hash     finish: every field of the result (docs/api.md; null is       retention
- *                                     empty), json the whole of it, journal the blob of journal.h
+ *                                     empty), json all but stdout, stderr, compile, outputs;
+ *                                     journal the blob of journal.h, only where the stream of
+ *                                     events has not all of it
  *   cubit:events:<id>        stream   the node that runs it: n, type, at_ms, attempt, data (bytes   retention
  *                                     as they are); last an `end` with the status; at most
  *                                     CUBIT_REDIS_EVENTS of them

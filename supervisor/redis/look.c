@@ -1,10 +1,16 @@
 /* What is known of a job: see redis_impl.h. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/buf.h"
 #include "runtime/base/text.h"
+#include "supervisor/jobs/result.h"
+#include "supervisor/journal/journal.h"
 #include "supervisor/redis/call.h"
 #include "supervisor/settings.h"
+
+enum { EVENTS_BLOB_MAX = 64 << 20 }; /* get.lua gives 48 MiB of events, and each has a record */
 
 static const struct {
 	const char *name;
@@ -58,30 +64,99 @@ int call_look(struct call *c, bool with_journal, redis_reply_fn *fn)
 	return args_eval(&a, c->s->r, &redis_lua_get, fn, c);
 }
 
+/* ---- a result, whole again: result.c says what stands once ---- */
+
+static json_t *once_value(const redisReply *v, bool is_text)
+{
+	if (is_text)
+		return json_stringn(v->str, v->len);
+	return v->len ? json_loadb(v->str, v->len, JSON_DECODE_ANY, NULL) : json_null();
+}
+
+/* The text of the whole. NULL: out of memory, or not what we wrote. */
+static char *whole_result(const redisReply *rest, const redisReply *once)
+{
+	static const struct {
+		const char *name;
+		bool is_text;
+	} rows[] = { { "stdout", true }, { "stderr", true }, { "compile", false }, { "outputs", false } };
+	json_t *o = json_loadb(rest->str, rest->len, 0, NULL);
+	int e = o ? 0 : -1;
+	char *text;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const redisReply *v = reply_at(once, i);
+
+		if (e == 0 && v && v->type == REDIS_REPLY_STRING) /* null: as it never had one */
+			e = json_object_set_new(o, rows[i].name, once_value(v, rows[i].is_text));
+	}
+	text = e == 0 ? json_dumps(o, JOB_RESULT_DUMP) : NULL;
+	json_decref(o);
+	return text;
+}
+
+/* The journal that these events were read from, packed. Nothing when they are none, or not what a journal has. */
+static void pack_events(const redisReply *list, struct buf *out)
+{
+	size_t n = list && list->type == REDIS_REPLY_ARRAY ? list->elements : 0;
+	struct journal_event *events = n ? calloc(n, sizeof(*events)) : NULL;
+
+	for (size_t i = 0; events && i < n; i++) {
+		const redisReply *data = reply_at(list->element[i], 2);
+		bool is_text = data && data->type == REDIS_REPLY_STRING;
+
+		events[i] = (struct journal_event){
+			.n = i + 1,
+			.type = journal_type_of(reply_text(list->element[i], 0)),
+			.at_ms = reply_number(list->element[i], 1),
+			.data = is_text ? data->str : "",
+			.size = is_text ? data->len : 0,
+		};
+	}
+	if (events && journal_pack_list(events, n, out) < 0)
+		buf_reset(out);
+	free(events);
+}
+
+static void answer(struct call *c, const redisReply *reply)
+{
+	const redisReply *result = reply_at(reply, 1), *journal = reply_at(reply, 2);
+	bool has_result = result && result->type == REDIS_REPLY_STRING;
+	char *whole = has_result ? whole_result(result, reply_at(reply, 3)) : NULL;
+	cleanup_buf struct buf packed = BUF_BOUNDED(EVENTS_BLOB_MAX);
+	struct queue_record record = { .result = whole };
+	struct error none = ERROR_INIT;
+
+	if (has_result && !whole) {
+		(void)error_set(&none, ENOMEM, "the result of job '%s' cannot be read", c->id);
+		c->got(&none, NULL, c->arg);
+		return;
+	}
+	read_job(reply_at(reply, 0), c->id, &record.job);
+	record.result_size = whole ? strlen(whole) : 0;
+	if (whole && journal && journal->type == REDIS_REPLY_STRING && journal->len > 0) {
+		record.journal = journal->str;
+		record.journal_size = journal->len;
+	} else if (whole) {
+		pack_events(reply_at(reply, 4), &packed);
+		record.journal = packed.data;
+		record.journal_size = packed.size;
+	}
+	c->got(NULL, &record, c->arg);
+	free(whole);
+}
+
 static void on_got(const struct error *e, const redisReply *reply, void *arg)
 {
 	struct call *c = arg;
-	const redisReply *job = reply_at(reply, 0), *result = reply_at(reply, 1), *journal = reply_at(reply, 2);
-	struct queue_record record = { .result = NULL };
 	struct error none = ERROR_INIT;
 
 	redis_note(c->s->r, e);
-	if (e) {
-		c->got(e, NULL, c->arg);
-	} else if (!job) {
-		(void)error_set(&none, ENOENT, "no job '%s'", c->id);
-		c->got(&none, NULL, c->arg);
+	if (!e && reply_at(reply, 0)) {
+		answer(c, reply);
 	} else {
-		read_job(job, c->id, &record.job);
-		if (result && result->type == REDIS_REPLY_STRING) {
-			record.result = result->str;
-			record.result_size = result->len;
-		}
-		if (record.result && journal && journal->type == REDIS_REPLY_STRING) {
-			record.journal = journal->str;
-			record.journal_size = journal->len;
-		}
-		c->got(NULL, &record, c->arg);
+		(void)error_set(&none, ENOENT, "no job '%s'", c->id);
+		c->got(e ? e : &none, NULL, c->arg);
 	}
 	call_free(c);
 }

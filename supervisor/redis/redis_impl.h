@@ -36,6 +36,7 @@ struct held {
 	uint64_t queued_ms;
 	uint64_t until_ns; /* forgotten then, unless it runs: whoever took it did nothing with it */
 	bool is_running;
+	bool is_streamed; /* its stream of events has all of its journal: another copy is not kept */
 	size_t token_size;
 	char *token; /* owned; of its entry: keys.h */
 };

@@ -12,7 +12,7 @@
 #include "supervisor/settings.h"
 
 enum {
-	RESULT_BYTES = 48 << 20, /* of one result in all its forms: what a link sends at once has a bound */
+	RESULT_BYTES = 48 << 20, /* of one result and its journal: what a link sends at once has a bound */
 	RESULT_CUT = 1 << 20,    /* of a stream in a result that has more than that even alone */
 };
 
@@ -34,8 +34,11 @@ static void fields_add(struct fields *f, const char *name, const char *text, siz
 	f->owned[f->n++] = owned;
 }
 
-/* Texts as they are, null as nothing, the rest as JSON. large: leave out texts that are longer. */
-static void fields_of(struct fields *f, json_t *o, size_t large)
+/* What stands in a field of its own only, and not in `json` as well: output, and what may hold output. */
+static const char *const once[] = { "stdout", "stderr", "compile", "outputs", NULL };
+
+/* Texts as they are, null as nothing, the rest as JSON. */
+static void fields_of(struct fields *f, json_t *o)
 {
 	const char *name;
 	json_t *v;
@@ -45,8 +48,7 @@ static void fields_of(struct fields *f, json_t *o, size_t large)
 		char *text = NULL;
 
 		if (json_is_string(v)) {
-			if (json_string_length(v) <= large)
-				fields_add(f, name, json_string_value(v), json_string_length(v), NULL);
+			fields_add(f, name, json_string_value(v), json_string_length(v), NULL);
 		} else if (json_is_null(v)) {
 			fields_add(f, name, "", 0, NULL);
 		} else {
@@ -67,13 +69,12 @@ static void args_fields(struct redis_args *a, const struct fields *f)
 }
 
 /* An output that no connection carries in one piece loses what is behind its first MiB, and says so. */
-static int cut_streams(struct call *c, json_t *o)
+static int cut_streams(const struct call *c, json_t *o)
 {
 	static const char *const streams[][3] = {
 		{ "stdout", "stdout_truncated", "stdout_encoding" },
 		{ "stderr", "stderr_truncated", "stderr_encoding" },
 	};
-	char *text;
 
 	for (size_t i = 0; i < 2; i++) {
 		json_t *v = json_object_get(o, streams[i][0]);
@@ -88,12 +89,6 @@ static int cut_streams(struct call *c, json_t *o)
 			return -ENOMEM;
 	}
 	json_object_del(o, "outputs");
-	text = json_dumps(o, JOB_RESULT_DUMP);
-	if (!text)
-		return -ENOMEM;
-	free(c->json);
-	c->json = text;
-	c->json_size = strlen(text);
 	log_warning(LOG_FACTS(LOG_STR("job", c->id)),
 		    "a result is too large for Redis: kept the first MiB of its output");
 	return 0;
@@ -120,19 +115,37 @@ static void on_finished(const struct error *e, const redisReply *reply, void *ar
 	call_free(c);
 }
 
+/* The whole but for what stands once. NULL: out of memory. */
+static char *rest_of(json_t *o)
+{
+	json_t *rest = json_copy(o);
+	char *text;
+
+	for (size_t i = 0; rest && once[i]; i++)
+		(void)json_object_del(rest, once[i]); /* it may not be there */
+	text = rest ? json_dumps(rest, JOB_RESULT_DUMP) : NULL;
+	json_decref(rest);
+	return text;
+}
+
 int args_result(struct redis_args *a, struct call *c, json_t *o, struct fields *f)
 {
-	size_t large = SIZE_MAX;
+	char *rest;
+	size_t bytes = c->journal_size;
 
 	if (c->json_size > RESULT_BYTES && cut_streams(c, o) < 0)
 		return -ENOMEM;
-	if (2 * c->json_size + c->journal_size > RESULT_BYTES)
+	fields_of(f, o);
+	rest = rest_of(o);
+	if (!rest)
+		return -ENOMEM;
+	fields_add(f, "json", rest, strlen(rest), rest);
+	for (size_t i = 0; i < f->n; i++)
+		bytes += f->sizes[i];
+	if (bytes > RESULT_BYTES)
 		c->journal_size = 0; /* the result has the output as well */
-	if (2 * c->json_size > RESULT_BYTES)
-		large = 64 << 10;
-	fields_of(f, o, large);
-	fields_add(f, "json", c->json, c->json_size, NULL);
-	fields_add(f, "journal", c->journal, c->journal_size, NULL);
+	if (c->journal_size > 0)
+		fields_add(f, "journal", c->journal, c->journal_size, NULL);
 	args_fields(a, f);
 	return 0;
 }
@@ -151,6 +164,8 @@ static int send_finish(struct call *c)
 
 	if (!h)
 		h = &none;
+	if (h->is_streamed)
+		c->journal_size = 0; /* its events are there until the result goes */
 	args_init(&a, r);
 	args_text(&a, c->id);
 	args_number(&a, c->attempt);

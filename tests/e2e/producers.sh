@@ -168,8 +168,22 @@ for field in status exit_code signal stdout stderr stdout_truncated wall_ms cpu_
 	grep -qx "$field" <<<"$fields"
 	ok $? "cubit:result has $field"
 done
-is "$(result s1 json | python3 -c 'import json, sys; print(json.load(sys.stdin)["stdout"], end="")')" "$(result s1 stdout)" \
-	'json is the whole of it'
+# output stands once: in its field, and in the stream of events as it came
+push '{"id": "once", "runtime": "bash", "source": "echo marked-$((40 + 2)); echo file-$((40 + 3)) >f; echo other-$((40 + 4)) >&2", "outputs": ["f"]}' >/dev/null
+within 20 has_result once
+for word in marked-42 file-43 other-44; do
+	is "$(rcli --raw HVALS cubit:result:once | grep -ac "$word")" 1 "$word stands once in a result"
+done
+is "$(rcli HEXISTS cubit:result:once journal)" 0 '... which has no journal beside the stream of events'
+is "$(result once json | python3 -c 'import json, sys; o = json.load(sys.stdin); print(o["status"], o["exit_code"], "stdout" in o)')" \
+	'ok 0 False' 'json is the rest of it'
+api /v1/jobs/once
+is "$(get stdout) $(get stderr) $(get outputs.0.content) $(get compile)" 'marked-42 other-44 file-43 null' 'the API has the whole of it'
+api /v1/jobs/once/events -H 'Accept: application/x-ndjson'
+like "$(tr '\n' ' ' <<<"$body")" 'marked-42.*"type": ?"exit"' '... and its events, from the stream'
+is "$(python3 -c 'import json, sys; print([json.loads(l)["n"] for l in sys.stdin if l.strip()])' <<<"$body")" \
+	"$(rcli --raw XRANGE cubit:events:once - + | python3 -c 'import sys; l = sys.stdin.read().split("\n"); print([int(l[i + 1]) for i in range(len(l)) if l[i] == "n" and l[i + 1] != "0"])')" \
+	'... with the numbers that they have there'
 push '{"id": "bytes", "runtime": "bash", "source": "printf \"\\\\377\""}' >/dev/null
 within 10 has_result bytes
 is "$(result bytes stdout_encoding) $(result bytes stdout)" 'base64 /w==' 'output that is no UTF-8 is base64'

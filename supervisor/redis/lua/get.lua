@@ -1,5 +1,5 @@
--- What is known of a job: {job hash, result, journal}; nil: there is none.
--- with_journal  '1': with the journal
+-- What is known of a job: {job hash, result, journal, what stands once in a result, events}; nil: there is none.
+-- with_journal  '1': with the journal, or with the events that it is made from
 -- keep          ms that a dead job stays: what waits and whose entry was trimmed ends here: lost
 -- ends          '1': with an end event
 -- with: prelude entry
@@ -16,6 +16,29 @@ local h = redis.call('HMGET', P .. 'job:' .. id, 'state', 'owner', 'attempt', 'f
 local r = redis.call('HMGET', P .. 'result:' .. id, 'json', 'status')
 if not h[1] and not r[1] then return false end
 if not h[1] then h[1] = r[2] == 'cancelled' and 'cancelled' or 'done'; h[9] = r[2] end
-local j = ''
-if with_journal == '1' and r[1] then j = redis.call('HGET', P .. 'result:' .. id, 'journal') or '' end
-return {h, r[1], j}
+local EVENTS_BYTES = 50331648
+-- All events of an attempt, {type, at_ms, data} each; none when one is missing or they are too many for one answer.
+local function events_of(attempt)
+  local out, from, bytes = {}, '-', 0
+  while true do
+    local page = redis.call('XRANGE', P .. 'events:' .. id, from, '+', 'COUNT', 256)
+    for _, e in ipairs(page) do
+      local f = {}
+      for i = 1, #e[2], 2 do f[e[2][i]] = e[2][i + 1] end
+      if f.attempt == attempt and f.type ~= 'again' then
+        bytes = bytes + #(f.data or '')
+        if tonumber(f.n) ~= #out + 1 or bytes > EVENTS_BYTES then return {} end
+        out[#out + 1] = {f.type, f.at_ms or '0', f.data or ''}
+      end
+      from = '(' .. e[1]
+    end
+    if #page < 256 then return out end
+  end
+end
+local j, once, events = '', {}, {}
+if r[1] then once = redis.call('HMGET', P .. 'result:' .. id, 'stdout', 'stderr', 'compile', 'outputs') end
+if with_journal == '1' and r[1] then
+  j = redis.call('HGET', P .. 'result:' .. id, 'journal') or ''
+  if j == '' and h[3] then events = events_of(h[3]) end
+end
+return {h, r[1], j, once, events}

@@ -619,6 +619,31 @@ static bool is_same(struct journal *a, struct journal *b)
 	       journal_bytes(a, JOURNAL_STDERR) == journal_bytes(b, JOURNAL_STDERR);
 }
 
+/* Packed from copies of its events. */
+static int list_of(struct journal *j, struct buf *out)
+{
+	cleanup_buf struct buf other = BUF_INIT;
+	size_t n = journal_last(j);
+	struct journal_event *events = calloc(n + 1, sizeof(*events));
+	int r;
+
+	if (!events)
+		abort();
+	for (size_t i = 0; i < n; i++) {
+		need(journal_get(j, i + 1, &events[i]), "an event");
+		events[i].data = events[i].size ? memcpy(malloc(events[i].size), events[i].data, events[i].size) : "";
+	}
+	buf_reset(out);
+	r = journal_pack_list(events, n, out);
+	events[n].type = 9;
+	ok(journal_pack_list(events, n + 1, &other) == -EPROTO, "one of no type is refused");
+	for (size_t i = 0; i < n; i++)
+		if (events[i].size)
+			free((void *)events[i].data);
+	free(events);
+	return r;
+}
+
 static void packed(void)
 {
 	cleanup_buf struct buf blob = BUF_INIT, again = BUF_INIT, small = BUF_BOUNDED(200);
@@ -638,6 +663,8 @@ static void packed(void)
 	   "but nothing can be added");
 	ok(journal_pack(k, &again) == 0 && again.size == blob.size && memcmp(again.data, blob.data, blob.size) == 0,
 	   "packed again it is the same blob");
+	ok(list_of(k, &again) == 0 && again.size == blob.size && memcmp(again.data, blob.data, blob.size) == 0,
+	   "and so it is from its events alone");
 	journal_unref(k);
 	for (size_t size = 0; size < blob.size; size++) {
 		char *exact = malloc(size ? size : 1);

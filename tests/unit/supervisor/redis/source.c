@@ -365,6 +365,9 @@ static void on_got(const struct error *e, const struct queue_record *r, void *ar
 		a->job.spec = r->job.spec ? "there" : NULL;
 		a->result = r->result ? strndup(r->result, r->result_size) : NULL;
 		a->journal_size = r->journal_size;
+		a->journal = r->journal_size ? malloc(r->journal_size) : NULL;
+		if (a->journal)
+			memcpy(a->journal, r->journal, r->journal_size);
 	}
 	answer_is(a, e);
 }
@@ -479,7 +482,8 @@ static void test_stream(void)
 	is_int(finish(&a, q, "ok", "hi"), 0, "its result is recorded");
 	is_str(TEXT("HGET cubit:result:before stdout"), "hi", "field by field");
 	is_str(TEXT("HGET cubit:result:before wall_ms"), "14.2", "numbers as they were meant");
-	is_str(TEXT("HGET cubit:result:before journal"), "blob", "with its journal");
+	is_str(TEXT("HGET cubit:result:before journal"), "blob", "with its journal, since no stream has it");
+	ok(!strstr(TEXT("HGET cubit:result:before json"), "stdout"), "and its output once");
 	ok(NUMBER("PTTL cubit:result:before") > 3500000, "for as long as results are kept");
 	is_int(NUMBER("XLEN cubit:jobs"), 0, "its entry is gone");
 	is_int(NUMBER("SCARD cubit:running:a"), 0, "and so is its lease");
@@ -817,6 +821,7 @@ static void test_events(void)
 	struct node a, b;
 	struct journal *followed = NULL;
 	struct journal_event e;
+	cleanup_buf struct buf blob = BUF_INIT;
 	struct queue_job *q;
 	struct job *job;
 	char line[32];
@@ -853,6 +858,15 @@ static void test_events(void)
 	ok(journal_get(followed, journal_last(followed), &e) && strcmp(e.data, "{\"status\":\"ok\"}") == 0,
 	   "and the last event is the exit");
 	journal_unref(followed);
+	is_int(NUMBER("HEXISTS cubit:result:talks journal"), 0, "what the stream has all of is not kept once more");
+	is_int(get(&b, "talks"), 0, "its result is read from elsewhere");
+	need(journal_pack(job->journal, &blob) == 0, "a journal is packed");
+	ok(ans.journal_size == blob.size && memcmp(ans.journal, blob.data, blob.size) == 0,
+	   "with the very journal, from its events");
+	free(ans.journal);
+	(void)rc("XTRIM cubit:events:talks MAXLEN 100");
+	is_int(get(&b, "talks"), 0, "of a stream that somebody cut");
+	is_int(ans.journal_size, 0, "there is none");
 	fake_free(job);
 	node_close(&a);
 	node_close(&b);
