@@ -227,6 +227,7 @@ static struct submission *submission_new(struct front *f, const char *owner, con
 	(void)text_copy(s->job.owner, sizeof(s->job.owner), owner);
 	job_spec_fingerprint(spec, s->job.fingerprint);
 	s->job.priority = spec->priority;
+	s->job.retention_ms = spec->retention_ms;
 	s->job.queued_ms = time_now_ms();
 	s->job.not_before_ms = spec->delay_ms ? s->job.queued_ms + spec->delay_ms : 0;
 	if (spec->callback_url) {

@@ -34,7 +34,7 @@ void refusal_of_work(struct refusal *ret, int r, unsigned retry_s, const struct 
 /* ---- jobs ---- */
 
 /*
- * text  a request as spec.h has it. is_queued: with priority, delay_ms, callback
+ * text  a request as spec.h has it. is_queued: with priority, delay_ms, retention_ms, callback
  * ret   owned: job_spec_free(). Untouched on failure.
  * Returns 0, or -1 with why filled.
  */

@@ -15,7 +15,7 @@
  * every callback may get ENOSPC (the disk is full), EIO and ENOMEM.
  *
  * Sweep, every few seconds, by a timer of its own: leases that ran out are given back, and results past retention are
- * removed in small slices; dead letters are kept 7 times as long. What is kept beyond max_kept_bytes goes earlier: the
+ * removed in small slices, earlier where the job asked for it; dead letters are kept 7 times as long. What is kept beyond max_kept_bytes goes earlier: the
  * oldest of the owner who has the most of it. An idempotency key lives as long as its job.
  *
  * Clocks: rows carry the wall clock. A lease of this living process is judged by the monotonic clock instead, so that a
@@ -93,8 +93,10 @@ struct queue_job {
 	int priority;              /* -100..100, of one owner the higher first */
 	bool is_root;              /* of a submission: it may use what is kept for root (supervisor/share.h) */
 	uint64_t queued_ms, not_before_ms;
-	unsigned attempt;   /* number of the lease, its fence: only ever grows; 0 while it never ran */
-	unsigned failures;  /* attempts that count against the bound: not those given back free, not those before a
+	uint64_t
+		retention_ms; /* of a submission: its result is kept that long, if less than retention_ns; 0: that long */
+	unsigned attempt;     /* number of the lease, its fence: only ever grows; 0 while it never ran */
+	unsigned failures;    /* attempts that count against the bound: not those given back free, not those before a
 			      replay */
 	unsigned unstarted; /* leases in which nothing of it ran: attempt - unstarted is what people are told */
 	bool is_ending;     /* leased, and cancelled meanwhile: end the run, finish it with status "cancelled" */
@@ -126,7 +128,7 @@ void queue_on_work(struct queue *q, void (*fn)(void *arg), void *arg);
 enum queue_submitted { QUEUE_ACCEPTED, QUEUE_DUPLICATE /* same key, same request: id is the first one's */ };
 typedef void queue_submit_fn(const struct error *e, enum queue_submitted how, const char *id, void *arg);
 /*
- * Of job are read: id, owner, key, fingerprint, priority, queued_ms, not_before_ms, spec.
+ * Of job are read: id, owner, key, fingerprint, priority, queued_ms, not_before_ms, retention_ms, is_root, spec.
  * Errors: ENOBUFS the queue is full, or the owner's share of it (supervisor/share.h), or that of delayed jobs, which
  * may fill a quarter of it; EEXIST same key with another request, or the id is taken.
  */

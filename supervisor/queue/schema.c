@@ -16,6 +16,7 @@
  *   failures   the attempts that count against the bound
  *   unstarted  leases in which nothing of it ran: they are no attempts for those who look
  *   lacked_ms  since when it is given from hand to hand because nobody has its image; 0: it is not
+ *   retention_ms  its result goes so long after its end, when that is before all others; 0: with all others
  *   is_ending  somebody cancelled it while it was leased: it must not run again
  * spec, result the large parts
  *   The partial indexes hold the few rows of one state each. The planner has no statistics and prefers the wide ones,
@@ -32,17 +33,14 @@
  * kept         of each owner, the bytes of what has ended: request, result, journal (job.bytes), kept by triggers too
  */
 /* The steps: sql/N_SUBJECT.sql, embedded by schema_text.S. They hold the numbers of states as files of users do. */
-extern const char queue_sql_jobs[], queue_sql_unstarted[], queue_sql_load[], queue_sql_kept[];
+extern const char queue_sql_jobs[], queue_sql_unstarted[], queue_sql_load[], queue_sql_kept[], queue_sql_retention[];
 
 static_assert(QUEUE_WAITING == 0 && QUEUE_LEASED == 1 && QUEUE_DONE == 2 && QUEUE_DEAD == 3 && QUEUE_CANCELLED == 4 &&
 		      QUEUE_STATES == 5,
 	      "the numbers in SQL, here and in the statements of this folder, are those of enum queue_state");
 
 static const char *const queue_steps[] = {
-	queue_sql_jobs,
-	queue_sql_unstarted,
-	queue_sql_load,
-	queue_sql_kept,
+	queue_sql_jobs, queue_sql_unstarted, queue_sql_load, queue_sql_kept, queue_sql_retention,
 };
 
 const struct schema queue_schema = {

@@ -12,5 +12,6 @@ queue_sql_\subject:
 	step 2, unstarted
 	step 3, load
 	step 4, kept
+	step 5, retention
 
 	.section .note.GNU-stack, "", %progbits

@@ -42,13 +42,13 @@ static int insert(sqlite3 *sql, struct submit_op *o, struct error *err)
 	const struct queue_job *j = &o->job;
 	bool is_ready = j->not_before_ms <= o->op.now_ms;
 	sqlite3_int64 seq;
-	int rc =
-		db_run(sql,
-		       "INSERT INTO job (id, owner, key, fingerprint, state, is_ready, priority, queued_ms, "
-		       "not_before_ms) VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?7, ?8)",
-		       DB_VALUES(DB_TEXT(j->id), DB_TEXT(j->owner), DB_TEXT(j->key), DB_TEXT(j->fingerprint),
-				 DB_INT(is_ready), DB_INT(j->priority), DB_INT(j->queued_ms), DB_INT(j->not_before_ms)),
-		       err);
+	int rc = db_run(sql,
+			"INSERT INTO job (id, owner, key, fingerprint, state, is_ready, priority, queued_ms, "
+			"not_before_ms, retention_ms) VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?7, ?8, ?9)",
+			DB_VALUES(DB_TEXT(j->id), DB_TEXT(j->owner), DB_TEXT(j->key), DB_TEXT(j->fingerprint),
+				  DB_INT(is_ready), DB_INT(j->priority), DB_INT(j->queued_ms), DB_INT(j->not_before_ms),
+				  DB_INT(j->retention_ms)),
+			err);
 
 	if (rc == -EEXIST)
 		return error_set(err, EEXIST, "the id '%s' is taken", j->id);

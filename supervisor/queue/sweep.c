@@ -114,7 +114,8 @@ static int look_up(sqlite3 *sql, const char *text, const struct db_value *values
 static int look_work(sqlite3 *sql, void *arg, struct error *err)
 {
 	struct sweep_op *o = arg;
-	uint64_t keep = retention_ms(o->op.q), max = o->op.q->options.max_kept_bytes, results = 0, dead = 0, kept = 0;
+	uint64_t keep = retention_ms(o->op.q), max = o->op.q->options.max_kept_bytes, kept = 0;
+	uint64_t results = 0, sooner = 0, dead = 0;
 	struct error e = ERROR_INIT;
 	int rc = look_at_leases(sql, o, &e);
 
@@ -127,6 +128,11 @@ static int look_work(sqlite3 *sql, void *arg, struct error *err)
 		rc = look_up(sql, "SELECT 1 FROM job WHERE state IN (2, 4) AND state >= 2 AND finished_ms < ?1 LIMIT 1",
 			     DB_VALUES(DB_INT(before(o->op.now_ms, keep))), &results, &e);
 	if (rc >= 0)
+		rc = look_up(sql,
+			     "SELECT 1 FROM job INDEXED BY job_sooner WHERE state IN (2, 4) AND state >= 2 AND "
+			     "retention_ms > 0 AND finished_ms + retention_ms < ?1 LIMIT 1",
+			     DB_VALUES(DB_INT(o->op.now_ms)), &sooner, &e);
+	if (rc >= 0)
 		rc = look_up(sql, "SELECT 1 FROM job WHERE state = 3 AND state >= 2 AND finished_ms < ?1 LIMIT 1",
 			     DB_VALUES(DB_INT(before(o->op.now_ms, keep * DEAD_TIMES))), &dead, &e);
 	if (rc >= 0)
@@ -135,7 +141,7 @@ static int look_work(sqlite3 *sql, void *arg, struct error *err)
 		rc = look_up(sql, "PRAGMA page_count", NULL, &o->pages, &e);
 	if (rc >= 0)
 		rc = look_up(sql, "SELECT bytes FROM load_all", NULL, &kept, &e);
-	o->is_past = results || dead;
+	o->is_past = results || sooner || dead;
 	o->is_over = max && kept > max;
 	return rc < 0 ? error_set(err, e.code, "%s", e.text) : 0;
 }
@@ -193,19 +199,26 @@ static void shrink(struct sweep_op *o)
 
 /* ---- remove ---- */
 
-/* Rows of these states that ended before then; at most what a slice allows. */
-static int remove_some(sqlite3 *sql, struct sweep_op *o, enum queue_state state, uint64_t then_ms, struct error *err)
+#define PAST(where, order)                                                                                             \
+	"SELECT seq, length(spec.json) + coalesce(length(result.json) + length(result.journal), 0) FROM job " where    \
+	" ORDER BY " order " LIMIT ?3"
+#define PAST_OF "JOIN spec USING (seq) LEFT JOIN result USING (seq) WHERE state = ?1 AND state >= 2 AND "
+
+/* ?1 state, ?2 a time, ?3 as many: what ended before it; what was to be kept until then by its own word. */
+static const char past[] = PAST(PAST_OF "finished_ms < ?2", "finished_ms"),
+		  past_sooner[] =
+			  PAST("INDEXED BY job_sooner " PAST_OF "retention_ms > 0 AND finished_ms + retention_ms < ?2",
+			       "finished_ms + retention_ms");
+
+/* Rows of this state that a statement finds; at most what a slice allows. */
+static int remove_some(sqlite3 *sql, struct sweep_op *o, const char *which, enum queue_state state, uint64_t then_ms,
+		       struct error *err)
 {
 	struct error e = ERROR_INIT;
 	sqlite3_int64 seqs[SLICE] = { 0 };
 	uint64_t bytes = 0;
 	int n = 0, rc;
-	sqlite3_stmt *st = db_query(sql,
-				    "SELECT seq, length(spec.json) + coalesce(length(result.json) + "
-				    "length(result.journal), 0) FROM job JOIN spec USING (seq) LEFT JOIN result "
-				    "USING (seq) WHERE state = ?1 AND state >= 2 AND finished_ms < ?2 "
-				    "ORDER BY finished_ms LIMIT ?3",
-				    DB_VALUES(DB_INT(state), DB_INT(then_ms), DB_INT(SLICE)), &e);
+	sqlite3_stmt *st = db_query(sql, which, DB_VALUES(DB_INT(state), DB_INT(then_ms), DB_INT(SLICE)), &e);
 
 	rc = st ? 1 : -e.code;
 	while (rc > 0 && n < SLICE && bytes < SLICE_BYTES) {
@@ -264,6 +277,13 @@ static int remove_over(sqlite3 *sql, struct sweep_op *o, struct error *err)
 	return 0;
 }
 
+static int remove_ended(sqlite3 *sql, struct sweep_op *o, enum queue_state state, struct error *err)
+{
+	int rc = remove_some(sql, o, past, state, before(o->op.now_ms, retention_ms(o->op.q)), err);
+
+	return rc < 0 ? rc : remove_some(sql, o, past_sooner, state, o->op.now_ms, err);
+}
+
 static int remove_work(sqlite3 *sql, void *arg, struct error *err)
 {
 	struct sweep_op *o = arg;
@@ -274,11 +294,11 @@ static int remove_work(sqlite3 *sql, void *arg, struct error *err)
 	rc = o->is_over ? remove_over(sql, o, err) : 0;
 	if (rc < 0 || !o->is_past)
 		return rc;
-	rc = remove_some(sql, o, QUEUE_DONE, before(o->op.now_ms, keep), err);
+	rc = remove_ended(sql, o, QUEUE_DONE, err);
 	if (rc == 0)
-		rc = remove_some(sql, o, QUEUE_CANCELLED, before(o->op.now_ms, keep), err);
+		rc = remove_ended(sql, o, QUEUE_CANCELLED, err);
 	if (rc == 0)
-		rc = remove_some(sql, o, QUEUE_DEAD, before(o->op.now_ms, keep * DEAD_TIMES), err);
+		rc = remove_some(sql, o, past, QUEUE_DEAD, before(o->op.now_ms, keep * DEAD_TIMES), err);
 	return rc;
 }
 

@@ -2,7 +2,7 @@
 /*
  * Every key in Redis, who writes it and how long it stays. All begin with the prefix of the settings, "cubit:" below,
  * but those that the settings name themselves. Only Lua scripts (lua/) write; each is one step that is done or not.
- * "retention" is CUBIT_RETENTION.
+ * "retention" is CUBIT_RETENTION, or what a job asked for (retention_ms) when that is less.
  *
  *   KEY                      TYPE     WRITTEN BY, HOLDING                                           STAYS
  *   cubit:jobs, ...          stream   producers: FIELD is the payload as JSON (payload.h); `id`,    until its job ends
@@ -13,8 +13,8 @@
  *                                     dead pending), attempt, failures, node, run (of the           alive; retention
  *                                     process), lease_until, not_before, finished_ms, queued_ms     after the end, 7 x
  *                                     (TIME, ms), kind, source, group, entry, owner, spec (with     that when dead; of
- *                                     callback.secret), status, reason, ending; of a cube name      a cube for ever
- *                                     and cube_type
+ *                                     callback.secret), status, reason, ending, retention (ms that  a cube for ever
+ *                                     it asked for); of a cube name and cube_type
  *   cubit:result:<id>        hash     finish: every field of the result (docs/api.md; null is       retention
  *                                     empty), json all but stdout, stderr, compile, outputs;
  *                                     journal the blob of journal.h, only where the stream of

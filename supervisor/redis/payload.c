@@ -159,10 +159,10 @@ static int refuse_input(json_t *o, struct error *err)
 
 static const char *const runtime_names[] = { "runtime", "language", "cube_type", NULL };
 static const char *const source_names[] = { "source", "code", NULL };
-static const char *const same_names[] = { "files",    "main",        "args",    "stdin",  "stdin_encoding",
-					  "env",      "policy",      "network", "limits", "compile_limits",
-					  "outputs",  "interactive", "live",    "tty",    "priority",
-					  "delay_ms", "callback",    NULL };
+static const char *const same_names[] = { "files",    "main",        "args",         "stdin",  "stdin_encoding",
+					  "env",      "policy",      "network",      "limits", "compile_limits",
+					  "outputs",  "interactive", "live",         "tty",    "priority",
+					  "delay_ms", "callback",    "retention_ms", NULL };
 
 static int put(json_t *to, const char *name, json_t *v, struct error *err)
 {
@@ -211,6 +211,7 @@ static int read_spec(json_t *o, const struct job_context *context, struct redis_
 	if (r < 0)
 		return r;
 	p->delay_ms = spec->delay_ms;
+	p->retention_ms = spec->retention_ms;
 	p->spec = job_spec_text(spec, &p->spec_size);
 	job_spec_free(spec);
 	return p->spec ? 0 : error_set(err, ENOMEM, "out of memory");

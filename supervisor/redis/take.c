@@ -236,6 +236,7 @@ static int begin(struct beginning *b)
 	args_text(&a, b->is_derived ? "1" : "0");
 	args_number(&a, REDIS_ALIVE_MS);
 	args_text(&a, b->is_again ? "1" : "0");
+	args_number(&a, b->p.retention_ms);
 	return args_eval(&a, r, &redis_lua_begin, on_begun, b);
 }
 

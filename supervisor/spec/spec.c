@@ -12,6 +12,7 @@
 #include "images/languages/runtime_set.h"
 #include "policies/builtin.h"
 #include "runtime/base/buf.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/json_field.h"
 #include "runtime/base/json_table.h"
@@ -27,6 +28,7 @@ enum {
 	TEXT_SLACK = 16384, /* a canonical text may be that much longer than the body it was made of */
 	PRIORITY_MAX = 100,
 	DELAY_MAX_MS = 7 * 24 * 3600 * 1000,
+	RETENTION_MIN_MS = 1000,
 	TTY_MAX = 1000,
 	TTY_COLS = 80,
 	TTY_ROWS = 24,
@@ -329,6 +331,25 @@ static int read_delay(struct json_reader *r, json_t *value, void *target)
 	return e;
 }
 
+/* Refused above what the node allows; what was granted holds, and is bounded once more where it ends. */
+static int read_retention(struct json_reader *r, json_t *value, void *target)
+{
+	const struct job_context *c = in_of(r)->context;
+	json_int_t n = json_integer_value(value), most = (json_int_t)(c->settings->retention_ns / NS_PER_MS);
+	int e = check_queued(r);
+
+	(void)target;
+	if (e == 0 && n < RETENTION_MIN_MS)
+		e = json_refuse(r, "%" JSON_INTEGER_FORMAT " is below the minimum of %d", n, RETENTION_MIN_MS);
+	if (e == 0 && n > most && !c->is_stored)
+		e = spec_refuse_as(r, ERANGE,
+				   "%" JSON_INTEGER_FORMAT " is above the ceiling of %" JSON_INTEGER_FORMAT
+				   " (CUBIT_RETENTION)",
+				   n, most);
+	in_of(r)->spec->retention_ms = (uint64_t)n;
+	return e;
+}
+
 static int read_callback(struct json_reader *r, json_t *value, void *target)
 {
 	int e = check_queued(r);
@@ -370,6 +391,7 @@ static const struct json_row fields[] = {
 	{ "tty",            JSON_OBJECT,  false, read_tty,           0 },
 	{ "priority",       JSON_INTEGER, false, read_priority,      0 },
 	{ "delay_ms",       JSON_INTEGER, false, read_delay,         0 },
+	{ "retention_ms",   JSON_INTEGER, false, read_retention,     0 },
 	{ "callback",       JSON_OBJECT,  false, read_callback,      0 },
 	{ NULL, JSON_NULL, false, NULL, 0 },
 };

@@ -15,7 +15,8 @@
  *                  without a word on it is as long as wall_ms
  *   outputs        globs below /work (*, ?, [..], **; glob.h): files handed back with the result
  *   interactive    true: standard input stays open for POST/WS stdin; tty: {cols, rows}: a terminal instead of pipes
- *   only queued:   priority (-100..100), delay_ms, callback {url, secret}
+ *   only queued:   priority (-100..100), delay_ms, callback {url, secret}, retention_ms: how long what came of it is kept,
+ *                  at most settings.retention_ns
  *
  * Unknown fields are refused, a field that is null is as if it were not there. A limit above its ceiling is refused by
  * name. 0 is not "none". NUL is in no text; source, files and stdin may have it through base64.
@@ -80,6 +81,7 @@ struct job_spec {
 	uint16_t cols, rows;
 	int priority;
 	uint64_t delay_ms;
+	uint64_t retention_ms;                /* 0: as long as the node keeps results */
 	char *callback_url, *callback_secret; /* NULL none; the secret is in job_spec_text(), and nowhere else */
 };
 
@@ -88,7 +90,7 @@ struct job_context {
 	const struct runtime_set *runtimes;
 	bool (*has_policy)(const char *name, void *arg); /* NULL: built-in names only */
 	void *arg;
-	bool is_queued;       /* priority, delay_ms and callback are allowed */
+	bool is_queued;       /* priority, delay_ms, retention_ms and callback are allowed */
 	bool is_watched;      /* somebody may look on: live, unless the request says otherwise */
 	bool is_admin;        /* who asks may name what is for administrators */
 	bool is_stored;       /* a text of job_spec_text() that we kept ourselves: what was granted then holds */

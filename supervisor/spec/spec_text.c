@@ -130,6 +130,8 @@ static int set_options(json_t *o, const struct job_spec *s)
 		e = set(o, "priority", json_integer(s->priority));
 	if (e == 0 && s->delay_ms)
 		e = set(o, "delay_ms", json_integer((json_int_t)s->delay_ms));
+	if (e == 0 && s->retention_ms)
+		e = set(o, "retention_ms", json_integer((json_int_t)s->retention_ms));
 	if (e == 0 && s->callback_url)
 		e = set(o, "callback", callback_json(s));
 	return e;

@@ -79,6 +79,41 @@ within 20 has_result limited made
 is "$(result limited status)" time_limit 'limits'
 like "$(result made outputs)" '"a.txt"' 'outputs'
 
+# kept as long as it asks, in the stream, in the list and through the API; the others stay
+says retention_ms short '"runtime": "bash", "source": "echo short", "retention_ms": 3000'
+for id in s$n l$n; do
+	for key in result events job; do
+		[ "$(rcli PTTL "cubit:$key:$id")" -le 3000 ]
+		ok $? "cubit:$key of $id goes when it asked for it"
+	done
+done
+[ "$(rcli PTTL cubit:result:s1)" -gt 3600000 ]
+ok $? '... and that of others later'
+api /v1/jobs -d '{"runtime": "bash", "source": "echo short", "retention_ms": 1000}'
+short=$(get id)
+api /v1/jobs -d '{"runtime": "bash", "source": "echo long"}'
+long=$(get id)
+is_known() # ID
+{
+	api "/v1/jobs/$1"
+	[ "$status" = 200 ]
+}
+is_unknown() # ID
+{
+	! is_known "$1"
+}
+is_known "$short"
+ok $? 'a job of the API that is not to be kept is there'
+within 30 is_unknown "$short"
+ok $? '... and goes when it asked for it'
+is_known "$long"
+ok $? '... and another one stays'
+api /v1/jobs -d '{"runtime": "bash", "source": "echo hi", "retention_ms": 86400001}'
+is "$status $(get error.field)" '400 retention_ms' 'the API refuses more than the node gives as Redis does'
+like "$(get error.message)" 'above the ceiling of 86400000 .CUBIT_RETENTION' '... in the same words'
+api /v1/run -d '{"runtime": "bash", "source": "echo hi", "retention_ms": 2000}'
+is "$status $(get error.field)" '400 retention_ms' '... and a direct run has none'
+
 # ---- what can never be run is refused by name, and its events end ----
 refused() # TITLE REASON FIELDS
 {
@@ -95,6 +130,8 @@ refused 'input that nobody could type' '^interactive: ' '"interactive": true'
 refused 'a terminal' '^(tty|interactive): ' '"interactive": true, "tty": {"cols": 80, "rows": 24}'
 refused 'a policy that is not listed' '^policy: ' '"policy": "unconfined"'
 refused 'a limit above the ceiling' 'memory' '"limits": {"memory": "100G"}'
+refused 'to be kept longer than the node keeps anything' '^retention_ms: .*above the ceiling of 86400000 .CUBIT_RETENTION' '"retention_ms": 86400001'
+refused 'to be kept for no time' '^retention_ms: .*below the minimum of 1000' '"retention_ms": 0'
 refused 'a callback to a metadata address' '^callback.url: .*link-local' '"callback": {"url": "http://169.254.169.254/"}'
 refused 'a callback that is no URL' 'url' '"callback": {"url": "ftp://example.org/"}'
 bad=bad$n

@@ -2,6 +2,7 @@
 -- lease     ms; so are delay and keep
 -- is_own    '1': the id is the entry's own
 -- is_again  '1': it was read once more from our own list
+-- asked     ms that what comes of it is to be kept, 0: as the node does
 -- Answers
 --   {'ok', attempt, failures, queued_ms, ending, unstarted}: run it
 --   {'done'}: it has its result, or is a copy: gone
@@ -12,7 +13,7 @@
 --   {'cancel', attempt, queued_ms}: somebody wants its end
 -- with: prelude entry
 
-local kind, src, g, token, id, owner, spec, lease, attempts, delay, is_own, keep, is_again = unpack(ARGV, 4)
+local kind, src, g, token, id, owner, spec, lease, attempts, delay, is_own, keep, is_again, asked = unpack(ARGV, 4)
 lease, attempts, delay = tonumber(lease), tonumber(attempts), tonumber(delay)
 local jk, t = P .. 'job:' .. id, now()
 local h = redis.call('HMGET', jk, 'state', 'attempt', 'failures', 'node', 'lease_until', 'entry', 'source', 'run',

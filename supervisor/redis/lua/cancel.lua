@@ -2,7 +2,7 @@
 -- has_owner  '1': it must belong to owner
 -- attempt    that must be its number
 -- is_leased  '1': also when it is leased with that number and its lease is over or ours
--- keep       ms
+-- keep       ms, unless the job asked for less
 -- with_end   '1': an end event
 -- Behind log, from argument 14 on, are the fields: put_result().
 -- 0 there is none, 1 cancelled, 2 it runs and its node is told, 3 it has ended, 4 another attempt: look again.
@@ -24,6 +24,7 @@ if state == 'running' and not (is_leased == '1' and over and (h[3] or '0') == at
   return 2
 end
 if (h[3] or '0') ~= attempt then return 4 end
+keep = stays_for(id, keep)
 put_result(id, 14, keep)
 redis.call('HSET', jk, 'state', 'cancelled', 'status', 'cancelled', 'finished_ms', int(now()), 'run', run)
 redis.call('HDEL', jk, 'lease_until', 'ending', 'not_before')

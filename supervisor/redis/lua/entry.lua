@@ -79,6 +79,12 @@ local function job_dead(id, reason, failures, keep, ends)
   redis.call('SREM', P .. 'running:' .. me, id)
   if ends == '1' then put_end(id, 'dead', int(keep)) end
 end
+-- How long what came of a job is kept: as its own word has it, never longer than the node does.
+local function stays_for(id, keep)
+  local asked = tonumber(redis.call('HGET', P .. 'job:' .. id, 'retention') or 0) or 0
+  keep = tonumber(keep)
+  return int(asked > 0 and asked < keep and asked or keep)
+end
 -- The fields of a result, from argument number `from` on: their count, then name and value of each.
 local function put_result(id, from, keep)
   local rk = P .. 'result:' .. id

@@ -1,5 +1,5 @@
 -- A result. 1; 0: another attempt owns it. The same again is 1.
--- keep      ms
+-- keep      ms, unless the job asked for less
 -- with_end  '1': an end event
 -- token     '': the node does not know any more from where it has the job, the hash does
 -- Behind log, from argument 19 on, are the fields: put_result().
@@ -13,6 +13,7 @@ if redis.call('EXISTS', rk) == 1 then
   return h[2] == attempt and h[3] == run and h[1] ~= 'running' and 1 or 0
 end
 if h[1] and (h[1] ~= 'running' or h[2] ~= attempt) then return 0 end
+keep = stays_for(id, keep)
 put_result(id, 19, keep)
 if token == '' and h[1] then
   local o = redis.call('HMGET', jk, 'owner', 'source', 'entry', 'queued_ms')

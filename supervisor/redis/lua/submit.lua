@@ -1,10 +1,11 @@
 -- A job into a stream.
 -- keep, retention, delay  ms
 -- key                     or ''
+-- asked                   ms that what comes of it is to be kept, 0: as the node does
 -- {'ok', id}, {'same', id}, {'used'} the key with another request, {'taken'} the id, {'full'}
 -- with: prelude
 
-local s, g, field, payload, id, owner, spec, most, keep, key, fingerprint, retention, delay = unpack(ARGV, 4)
+local s, g, field, payload, id, owner, spec, most, keep, key, fingerprint, retention, delay, asked = unpack(ARGV, 4)
 local kk = P .. 'key:' .. owner .. ':' .. key
 if key ~= '' then
   local k = redis.call('HMGET', kk, 'fingerprint', 'id')

@@ -212,9 +212,28 @@ static void test_retention(void)
 	pages = look_up(&f, "PRAGMA page_count");
 	sweep_now(&f);
 	is_int(counts(&f).done, 3001, "are kept for their time");
+	for (int i = 0; i < 3; i++) {
+		char id[QUEUE_ID_BYTES];
+
+		(void)snprintf(id, sizeof(id), "sooner%d", i);
+		j = fixture_job(id, "ann");
+		j.retention_ms = i == 2 ? 100000 : 10000;
+		(void)submit_job(&f, &j);
+	}
+	(void)cancel(&f, "sooner1", NULL);
+	finish_all(&f, 2, false);
+	turned_ms += 9000;
+	sweep_now(&f);
+	is_int(counts(&f).done, 3003, "one that asked for less is kept for that");
+	turned_ms += 2000;
+	sweep_now(&f);
+	is_int(counts(&f).done, 3002, "and then goes before the others");
+	is_int(counts(&f).cancelled, 1, "cancelled or not");
+	j = fixture_job("keyed", "ann");
+	(void)snprintf(j.key, sizeof(j.key), "once");
 	turned_ms += 55000;
 	sweep_now(&f);
-	is_int(counts(&f).done, 0, "and then removed");
+	is_int(counts(&f).done, 0, "and then removed, also what asked for more");
 	is_int(counts(&f).cancelled, 0, "as are the cancelled ones");
 	is_int(counts(&f).dead, 5, "dead letters are kept longer");
 	is_int(counts(&f).waiting, 1, "what waits is not touched");

@@ -24,6 +24,7 @@ static struct settings settings = {
 	.max_output = 16 << 20,
 	.max_disk = 1 << 30,
 	.max_body = 16 << 20,
+	.retention_ns = 3600 * NS_PER_S,
 };
 static struct runtime_set *runtimes;
 
@@ -156,11 +157,15 @@ static const struct {
 	/* only queued */
 	{ PY(",\"priority\":1"), EINVAL, "priority", "priority: only a queued job has one (POST /v1/jobs)" },
 	{ PY(",\"delay_ms\":1"), EINVAL, "delay_ms", "delay_ms: only a queued job has one (POST /v1/jobs)" },
+	{ PY(",\"retention_ms\":1000"), EINVAL, "retention_ms", "retention_ms: only a queued job has one (POST /v1/jobs)" },
 	{ CALLBACK("https://example.org/"), EINVAL, "callback", "callback: only a queued job has one (POST /v1/jobs)" },
 }, queued_bads[] = {
 	{ PY(",\"priority\":101"), EINVAL, "priority", "priority: 101 is not between -100 and 100" },
 	{ PY(",\"priority\":-101"), EINVAL, "priority", "priority: -101 is not between -100 and 100" },
 	{ PY(",\"delay_ms\":-1"), EINVAL, "delay_ms", "delay_ms: -1 is not between 0 and 604800000" },
+	{ PY(",\"retention_ms\":999"), EINVAL, "retention_ms", "retention_ms: 999 is below the minimum of 1000" },
+	{ PY(",\"retention_ms\":3600001"), ERANGE, "retention_ms", "retention_ms: 3600001 is above the ceiling of 3600000 (CUBIT_RETENTION)" },
+	{ PY(",\"retention_ms\":\"1h\""), EINVAL, "retention_ms", "retention_ms: must be a whole number, is a string" },
 	{ PY(",\"callback\":\"https://example.org/\""), EINVAL, "callback", "callback: must be an object, is a string" },
 	{ PY(",\"callback\":{}"), EINVAL, "callback.url", "callback.url: is missing" },
 	{ CALLBACK("file:///etc/passwd"), EINVAL, "callback.url", "callback.url: is neither http:// nor https://" },
@@ -274,7 +279,7 @@ static void everything(void)
 		"\"output\":10,\"disk\":65536,\"open_files\":20,\"cpus\":0.25},\"compile_limits\":{\"memory\":"
 		"1073741824},"
 		"\"outputs\":[\"*.png\"],\"interactive\":true,\"tty\":{\"cols\":132},\"priority\":-7,\"delay_ms\":250,"
-		"\"callback\":{\"url\":\"https://[::1]:8443/x?y=1\",\"secret\":\"s\"}}");
+		"\"retention_ms\":3600000,\"callback\":{\"url\":\"https://[::1]:8443/x?y=1\",\"secret\":\"s\"}}");
 
 	is_str(s->runtime, "c", "an alias becomes the name");
 	is_int(s->n_files, 2, "both files");
@@ -296,7 +301,7 @@ static void everything(void)
 	is_int(s->compile_limits.wall_ns, 10000000000, "the compile time of the definition");
 	ok(s->limits.disk_bytes == 65536 && s->compile_limits.disk_bytes == 64 << 20, "the disk of a stage is its own");
 	ok(s->is_interactive && s->has_tty && s->cols == 132 && s->rows == 24, "a terminal, its rows not said");
-	ok(s->priority == -7 && s->delay_ms == 250, "when");
+	ok(s->priority == -7 && s->delay_ms == 250 && s->retention_ms == 3600000, "when, and for how long");
 	is_str(s->callback_url, "https://[::1]:8443/x?y=1", "whom to tell");
 	is_str(s->callback_secret, "s", "and how to sign it");
 	ok(job_output_matches(s, "a.png") && !job_output_matches(s, "a/a.png"), "outputs");
@@ -580,7 +585,8 @@ static void make_request(struct buf *b)
 	if (rnd(2))
 		(void)buf_printf(b, ",\"tty\":{\"rows\":%u}", 1 + rnd(1000));
 	if (rnd(2))
-		(void)buf_printf(b, ",\"priority\":%d,\"delay_ms\":%u", (int)rnd(201) - 100, rnd(1000));
+		(void)buf_printf(b, ",\"priority\":%d,\"delay_ms\":%u,\"retention_ms\":%u", (int)rnd(201) - 100,
+				 rnd(1000), 1000 + rnd(1000));
 	if (rnd(2))
 		(void)buf_append_str(b, ",\"callback\":{\"url\":\"http://a.example/\\u0041\"}");
 	(void)buf_append_str(b, "}");
@@ -600,8 +606,8 @@ static bool is_same_spec(const struct job_spec *a, const struct job_spec *b)
 	    a->main_file != b->main_file || !is_same_limits(&a->limits, &b->limits) ||
 	    !is_same_limits(&a->compile_limits, &b->compile_limits) || a->is_interactive != b->is_interactive ||
 	    a->is_live != b->is_live || a->has_tty != b->has_tty || a->cols != b->cols || a->rows != b->rows ||
-	    a->priority != b->priority || a->delay_ms != b->delay_ms || a->input_size != b->input_size ||
-	    !a->input != !b->input || !a->callback_url != !b->callback_url)
+	    a->priority != b->priority || a->delay_ms != b->delay_ms || a->retention_ms != b->retention_ms ||
+	    a->input_size != b->input_size || !a->input != !b->input || !a->callback_url != !b->callback_url)
 		return false;
 	if (a->input && memcmp(a->input, b->input, a->input_size) != 0)
 		return false;
