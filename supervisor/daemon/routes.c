@@ -7,9 +7,10 @@
 #include "supervisor/front/views.h"
 #include "supervisor/http/http.h"
 
-#define RUN   SCOPE_RUN
-#define ADMIN SCOPE_ADMIN
-#define PAGE  "cursor string: where the last page ended; limit integer: 1 to 200, 50 when not given"
+#define RUN    SCOPE_RUN
+#define ADMIN  SCOPE_ADMIN
+#define SOURCE "source string: embedded or redis, every one when not given"
+#define PAGE   "cursor string: where the last page ended; limit integer: 1 to 200, 50 when not given"
 
 /* clang-format off */
 const struct http_route daemon_routes[] = {
@@ -21,15 +22,15 @@ const struct http_route daemon_routes[] = {
 	{ "GET",    "/openapi.json",         0,     api_openapi,     "This document", NULL, NULL, "OpenApi", 200, NULL, 0 },
 	{ "POST",   "/v1/run",               RUN,   api_run,         "Run a program and wait for its result", NULL, "Job", "Result", 200, NULL, 0 },
 	{ "POST",   "/v1/jobs",              RUN,   api_submit,      "Queue a program; durable once answered. Header Idempotency-Key", NULL, "QueuedJob", "Accepted", 202, NULL, 0 },
-	{ "GET",    "/v1/jobs",              RUN,   api_list_jobs,   "Jobs, newest first", "state string: waiting, running, done, dead or cancelled; owner string: of whom, for admins; " PAGE, NULL, "Jobs", 200, NULL, 0 },
+	{ "GET",    "/v1/jobs",              RUN,   api_list_jobs,   "Jobs of every source, of each the newest first", "state string: waiting, running, done, dead or cancelled; owner string: of whom, for admins; " SOURCE "; " PAGE, NULL, "Jobs", 200, NULL, 0 },
 	{ "GET",    "/v1/jobs/{id}",         RUN,   api_get_job,     "Where it stands, or its result", NULL, NULL, "JobNow", 200, NULL, 0 },
 	{ "DELETE", "/v1/jobs/{id}",         RUN,   api_cancel_job,  "Cancel it; 202 when it runs, 200 when it was waiting", NULL, NULL, "Accepted", 200, "202 Accepted", 0 },
 	{ "GET",    "/v1/jobs/{id}/events",  RUN,   views_events,    "Its output and states as server-sent events, or lines of JSON with Accept: application/x-ndjson; goes on behind Last-Event-ID", "from integer: number of the first event wanted; ticket string: from POST /v1/jobs/{id}/ticket", NULL, "Event", 200, NULL, HTTP_ROUTE_STREAM },
 	{ "GET",    "/v1/jobs/{id}/stream",  RUN,   views_stream,    "The same events on a WebSocket; takes stdin, stdin_end, signal, resize, cancel", "from integer: number of the first event wanted; ticket string: from POST /v1/jobs/{id}/ticket", NULL, NULL, 101, NULL, HTTP_ROUTE_WS },
 	{ "POST",   "/v1/jobs/{id}/ticket",  RUN,   auth_make_ticket, "A ticket for its two streams, for pages that cannot set headers: ?ticket=, ten minutes", NULL, NULL, "Ticket", 201, NULL, 0 },
-	{ "GET",    "/v1/dead",              RUN,   api_list_dead,   "Jobs that could not be run, with reasons", "source string: redis for the dead letters of streams and lists; " PAGE, NULL, "DeadJobs", 200, NULL, 0 },
-	{ "POST",   "/v1/dead/{id}/replay",  RUN,   api_replay,      "Queue it again", "source string: redis", NULL, "Accepted", 202, NULL, 0 },
-	{ "DELETE", "/v1/dead/{id}",         RUN,   api_delete_dead, "Forget it", "source string: redis", NULL, NULL, 204, NULL, 0 },
+	{ "GET",    "/v1/dead",              RUN,   api_list_dead,   "Jobs that could not be run, with reasons; those of Redis for admins", SOURCE "; " PAGE, NULL, "DeadJobs", 200, NULL, 0 },
+	{ "POST",   "/v1/dead/{id}/replay",  RUN,   api_replay,      "Queue it again", SOURCE, NULL, "Accepted", 202, NULL, 0 },
+	{ "DELETE", "/v1/dead/{id}",         RUN,   api_delete_dead, "Forget it", SOURCE, NULL, NULL, 204, NULL, 0 },
 	{ "GET",    "/v1/runtimes",          RUN,   api_runtimes,    "Languages", NULL, NULL, "Runtimes", 200, NULL, 0 },
 	{ "GET",    "/v1/pool",              ADMIN, api_pool,        "Sandboxes that stand ready", NULL, NULL, "Pool", 200, NULL, 0 },
 	{ "GET",    "/v1/nodes",             ADMIN, api_nodes,       "Nodes and their capacity", NULL, NULL, "Nodes", 200, NULL, 0 },

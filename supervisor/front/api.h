@@ -24,11 +24,12 @@ void api_fail(struct http_request *rq, const struct error *e); /* by its code */
 void api_run(struct http_request *rq);
 /* api_jobs.c */
 void api_submit(struct http_request *rq);
-void api_list_jobs(struct http_request *rq);
 void api_get_job(struct http_request *rq);
 void api_cancel_job(struct http_request *rq);
-/* api_dead.c */
+/* api_lists.c */
+void api_list_jobs(struct http_request *rq);
 void api_list_dead(struct http_request *rq);
+/* api_dead.c */
 void api_replay(struct http_request *rq);
 void api_delete_dead(struct http_request *rq);
 /* api_system.c */

@@ -1,6 +1,7 @@
 /* Jobs as JSON: see api_job_json.h. */
 #include "supervisor/front/api_job_json.h"
 
+#include "runtime/base/json_bytes.h"
 #include "runtime/base/wall_clock.h"
 #include "supervisor/jobs/result.h"
 #include "supervisor/queue/queue.h"
@@ -82,11 +83,25 @@ json_t *api_job_json(const struct queue_record *r)
 	return o;
 }
 
-json_t *api_jobs_json(const struct queue_job *jobs, size_t n, const char *next)
+/* A letter as it came: what could not be read of it is not there. */
+static json_t *letter_json(const struct queue_job *j)
 {
-	json_t *list = json_array();
+	const struct queue_letter *l = j->letter;
+	json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:i,s:i,s:s,s:s,s:I}", "id", j->id, "state", queue_state_name(j->state),
+			      "letter", l->entry, "reason", j->reason, "attempt", (int)j->attempt, "attempts",
+			      (int)j->attempt, "node", j->last_node, "source", l->source, "payload_bytes",
+			      (json_int_t)l->payload_bytes);
 
-	for (size_t i = 0; i < n; i++)
-		(void)json_array_append_new(list, job_json(&jobs[i]));
-	return json_pack("{s:o,s:s}", "jobs", list, "next", next ? next : "");
+	if (!o)
+		return NULL;
+	if (*j->owner)
+		(void)json_object_set_new(o, "owner", json_string(j->owner));
+	set_time(o, "finished_at", j->finished_ms);
+	(void)json_set_bytes(o, "payload", l->payload, l->payload_size); /* without, then */
+	return o;
+}
+
+json_t *api_job_row(const struct queue_job *job)
+{
+	return job->letter ? letter_json(job) : job_json(job);
 }

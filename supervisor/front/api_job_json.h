@@ -10,5 +10,5 @@ struct queue_record;
 /* One job: its result with "state" added, or where it stands. Owned; NULL out of memory. */
 json_t *api_job_json(const struct queue_record *r);
 
-/* {"jobs":[...],"next":cursor} */
-json_t *api_jobs_json(const struct queue_job *jobs, size_t n, const char *next);
+/* As a list has it: a job, or a letter as it came. Owned; NULL out of memory. */
+json_t *api_job_row(const struct queue_job *job);

@@ -5,12 +5,10 @@
 #include <string.h>
 
 #include "runtime/base/error.h"
-#include "runtime/base/parse.h"
 #include "runtime/base/text.h"
 #include "supervisor/auth/auth.h"
 #include "supervisor/front/api.h"
 #include "supervisor/front/api_job_json.h"
-#include "supervisor/front/api_redis_dead.h"
 #include "supervisor/front/api_spec.h"
 #include "supervisor/front/dispatch.h"
 #include "supervisor/front/front_impl.h"
@@ -234,143 +232,4 @@ void api_cancel_job(struct http_request *rq)
 		free(q);
 		api_busy(rq);
 	}
-}
-
-/* ---- lists ---- */
-
-static void on_list(const struct error *e, const struct queue_job *jobs, size_t n, const char *next, void *arg)
-{
-	struct http_request *rq = question_done(arg);
-
-	if (!rq)
-		return;
-	if (e)
-		http_error(rq, e->code == EINVAL ? 400 : 503, e->code == EINVAL ? "invalid_request" : "overloaded",
-			   e->code == EINVAL ? "cursor" : NULL, "%s", e->text);
-	else
-		http_reply_json(rq, 200, api_jobs_json(jobs, n, next));
-}
-
-static bool list_filter(struct http_request *rq, struct queue_filter *f)
-{
-	const char *limit = http_query(rq, "limit"), *state = http_query(rq, "state"), *owner = http_query(rq, "owner");
-	const struct caller *c = front_caller(rq);
-	struct error e = ERROR_INIT;
-	uint64_t n = 50;
-
-	if (limit && parse_u64(limit, 1, 200, &n, &e) < 0) {
-		http_error(rq, 400, "invalid_request", "limit", "limit: %s", e.text);
-		return false;
-	}
-	f->limit = (size_t)n;
-	f->cursor = http_query(rq, "cursor");
-	f->owner = caller_is_admin(c) ? owner : c->owner;
-	f->state = -1;
-	for (int i = 0; state && i < QUEUE_STATES; i++) {
-		if (strcmp(state, queue_state_name((enum queue_state)i)) == 0)
-			f->state = i;
-	}
-	if (state && f->state < 0) {
-		http_error(rq, 400, "invalid_request", "state",
-			   "state: '%s' is not one of waiting, running, done, dead, cancelled", state);
-		return false;
-	}
-	return true;
-}
-
-static void list(struct http_request *rq, int state)
-{
-	struct front *f = front_of(rq);
-	struct queue_filter filter;
-	struct question *q;
-
-	if (!list_filter(rq, &filter))
-		return;
-	if (state >= 0)
-		filter.state = state;
-	q = question_new(rq);
-	if (q && queue_list(f->queue, &filter, on_list, q) < 0) {
-		free(q);
-		api_busy(rq);
-	}
-}
-
-void api_list_jobs(struct http_request *rq)
-{
-	list(rq, -1);
-}
-
-void api_list_dead(struct http_request *rq)
-{
-	if (!redis_dead_asked(rq, REDIS_DEAD_LIST))
-		list(rq, QUEUE_DEAD);
-}
-
-/* ---- dead letters ---- */
-
-static void on_replayed(const struct error *e, void *arg)
-{
-	struct question *q = arg;
-	struct http_request *rq;
-	char id[65];
-
-	text_copy(id, sizeof(id), q->id);
-	auth_audit_write(q->front->auth, &q->who, "dead.replay", id, outcome_of(e));
-	rq = question_done(q);
-	if (!rq)
-		return;
-	if (e && e->code == ENOENT)
-		http_error(rq, 404, "not_found", "id", "there is no dead letter '%s'", id);
-	else if (e)
-		api_fail(rq, e);
-	else
-		http_reply_json(rq, 202, json_pack("{s:s,s:s}", "id", id, "state", "waiting"));
-}
-
-static void on_deleted(const struct error *e, void *arg)
-{
-	struct question *q = arg;
-	struct http_request *rq;
-	char id[65];
-
-	text_copy(id, sizeof(id), q->id);
-	auth_audit_write(q->front->auth, &q->who, "dead.delete", id, outcome_of(e));
-	rq = question_done(q);
-	if (!rq)
-		return;
-	if (e && e->code == ENOENT)
-		http_error(rq, 404, "not_found", "id", "there is no dead letter '%s'", id);
-	else if (e)
-		api_fail(rq, e);
-	else
-		http_reply(rq, 204, NULL, NULL, 0);
-}
-
-static void dead(struct http_request *rq,
-		 int (*ask)(struct queue *q, const char *id, const char *owner, queue_done_fn *fn, void *arg),
-		 queue_done_fn *fn)
-{
-	struct front *f = front_of(rq);
-	const struct caller *c = front_caller(rq);
-	struct question *q = question_new(rq);
-
-	if (!q)
-		return;
-	auth_audit_who(rq, &q->who);
-	if (ask(f->queue, q->id, caller_is_admin(c) ? NULL : c->owner, fn, q) < 0) {
-		free(q);
-		api_busy(rq);
-	}
-}
-
-void api_replay(struct http_request *rq)
-{
-	if (!redis_dead_asked(rq, REDIS_DEAD_REPLAY))
-		dead(rq, queue_replay, on_replayed);
-}
-
-void api_delete_dead(struct http_request *rq)
-{
-	if (!redis_dead_asked(rq, REDIS_DEAD_DELETE))
-		dead(rq, queue_dead_delete, on_deleted);
 }

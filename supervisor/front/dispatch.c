@@ -116,7 +116,7 @@ static void on_direct_over(struct job *job, const struct job_result *result, voi
 	if (d->fn)
 		d->fn(copy ? NULL : &e, copy, copy ? strlen(copy) : 0, d->arg);
 	f->dispatch->n_recording++;
-	record_result(f, NULL, job, result, 0, json, d->text, &d->who, on_direct_recorded, f);
+	record_result(f, f->home, job, result, 0, json, d->text, &d->who, on_direct_recorded, f);
 	name = job_name(job);
 	views_recorded(f, &name); /* nobody else will run it: what its journal says is final */
 	direct_free(d);
@@ -340,9 +340,9 @@ static void on_returned(const struct error *e, void *arg)
 		log_warning(LOG_FACTS(LOG_STR("job", l->id), LOG_STR("error", e->text)),
 			    "cannot give a job back, its lease will run out");
 	views_returned(l->front, &name, l->attempt);
-	if (l->source != &l->front->embedded)
+	if (!l->source->ops->counts_at_submission)
 		auth_job_ended(l->front->auth, l->owner, 0, 0);
-	if (l->source == &l->front->embedded || l->has_callback)
+	if (l->source->ops->counts_at_submission || l->has_callback)
 		dispatch_settle(l->front, &name);
 	leased_free(l);
 }
@@ -412,7 +412,7 @@ static void on_leased_over(struct job *job, const struct job_result *result, voi
 		log_warning(LOG_FACTS(LOG_STR("job", l->id), LOG_INT("attempt", l->attempt)),
 			    "the lease was lost while the job ran, dropping its result");
 		f->dispatch->counts.fenced++;
-		if (l->source != &f->embedded)
+		if (!l->source->ops->counts_at_submission)
 			auth_job_ended(f->auth, l->owner, 0, 0);
 		disarm(l);
 		leased_free(l);
@@ -443,7 +443,7 @@ struct leased *dispatch_lease(struct front *f, struct source *source, const stru
 	l->attempt = q->attempt;
 	text_copy(l->id, sizeof(l->id), q->id);
 	text_copy(l->owner, sizeof(l->owner), q->owner);
-	if (source != &f->embedded) /* those of the embedded queue count from their submission on */
+	if (!source->ops->counts_at_submission)
 		auth_job_resumed(f->auth, l->owner);
 	l->next = f->dispatch->leased;
 	f->dispatch->leased = l;

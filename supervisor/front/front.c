@@ -488,6 +488,7 @@ static int start_store(struct front *f, struct error *err)
 	if (r == 0) {
 		queue_source_init(&f->embedded, f->queue);
 		f->sources[f->n_sources++] = &f->embedded;
+		f->home = &f->embedded;
 	}
 	if (r == 0)
 		r = auth_open(f->db, &f->settings, hash ? hash : "", on_auth_ready, f, &f->auth, err);

@@ -42,6 +42,7 @@ struct front {
 	struct auth *auth;
 	struct queue *queue; /* the embedded one, which is the first source as well */
 	struct source embedded;
+	struct source *home; /* where direct runs are recorded, and names that owners gave */
 	struct redis *redis; /* NULL: no REDIS_URL */
 	struct source *sources[FRONT_SOURCES_MAX];
 	size_t n_sources;

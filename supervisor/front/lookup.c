@@ -138,7 +138,7 @@ static void on_named(const struct error *e, const struct queue_record *r, void *
 		return;
 	}
 	if (e->code != ENOENT)
-		l->away = &l->front->embedded; /* where such names are kept */
+		l->away = l->front->home; /* where such names are kept */
 	if (ask_next(l))
 		return;
 	none = nowhere(l);

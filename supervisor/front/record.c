@@ -139,7 +139,7 @@ void record_result(struct front *f, struct source *source, struct job *job, cons
 	if (!r) /* not even a word about it: the process is at its end anyway, and nothing that was promised is lost */
 		abort();
 	r->front = f;
-	r->source = source ? source : &f->embedded;
+	r->source = source;
 	r->fn = fn;
 	r->arg = arg;
 	r->json = json;

@@ -18,7 +18,7 @@ enum recorded { RECORDED, RECORD_FENCED /* another attempt owns the job */, RECO
 typedef void record_fn(enum recorded how, void *arg);
 
 /*
- * source   where the job came from; NULL for a direct run
+ * source   where the job came from; of a direct run the home of the front
  * attempt  of the lease; 0 for a direct run, whose request is then `spec` (canonical text, borrowed)
  * who      asked for it, for the audit log; NULL: its owner, once (who submitted it has a line of its own)
  * json     the result; owned from here on; NULL is out of memory

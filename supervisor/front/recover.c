@@ -135,7 +135,7 @@ static void on_leases(const struct error *e, const struct queue_job *jobs, size_
 	for (size_t i = 0; i < n; i++) {
 		struct offer *offer = offer_of(d, s->space, &jobs[i]);
 
-		if (s == &f->embedded)
+		if (s->ops->counts_at_submission)
 			auth_job_resumed(f->auth, jobs[i].owner);
 		if (offer && adopt(f, s, &jobs[i], offer))
 			taken++;
@@ -163,7 +163,8 @@ static void on_waiting(const struct error *e, const struct queue_job *jobs, size
 			auth_job_resumed(f->auth, jobs[i].owner);
 	}
 	if (!e && *next)
-		(void)queue_list(f->queue, &filter, on_waiting, f); /* behind: a quota is too lenient for a while */
+		(void)f->home->ops->list(f->home->self, &filter, on_waiting,
+					 f); /* behind: a quota is too lenient for a while */
 }
 
 static bool ask(struct front *f, struct source *s)
@@ -185,11 +186,16 @@ int dispatch_recover(struct front *f, void (*done)(struct front *f), struct erro
 	struct dispatch *d = f->dispatch;
 
 	d->recovered = done;
-	d->n_recovering = 1; /* until all have been asked */
-	if (queue_list(f->queue, &waiting, on_waiting, f) < 0 || !ask(f, &f->embedded))
+	d->n_recovering = 0;
+	if (f->home->ops->list(f->home->self, &waiting, on_waiting, f) < 0)
 		return error_set(err, EAGAIN, "the database is behind");
-	for (size_t i = 1; i < f->n_sources;
-	     i++) /* Redis may be away: its leases run out, or its source keeps them itself */
-		d->n_recovering += ask(f, f->sources[i]);
+	for (size_t i = 0; i < f->n_sources; i++) {
+		struct source *s = f->sources[i];
+		bool is_asked = ask(f, s);
+
+		if (!is_asked && s->ops->is_needed)
+			return error_set(err, EAGAIN, "%s is behind", s->ops->name);
+		d->n_recovering += is_asked; /* of others the leases run out, or their source keeps them itself */
+	}
 	return 0;
 }

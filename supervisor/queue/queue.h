@@ -98,8 +98,8 @@ struct queue_job {
 	unsigned attempt;     /* number of the lease, its fence: only ever grows; 0 while it never ran */
 	unsigned failures;    /* attempts that count against the bound: not those given back free, not those before a
 			      replay */
-	unsigned unstarted; /* leases in which nothing of it ran: attempt - unstarted is what people are told */
-	bool is_ending;     /* leased, and cancelled meanwhile: end the run, finish it with status "cancelled" */
+	unsigned unstarted;   /* leases in which nothing of it ran: attempt - unstarted is what people are told */
+	bool is_ending;       /* leased, and cancelled meanwhile: end the run, finish it with status "cancelled" */
 	enum queue_state state;
 	char reason[QUEUE_REASON_BYTES]; /* dead, returned: why */
 	char last_node[QUEUE_NODE_BYTES];
@@ -107,6 +107,15 @@ struct queue_job {
 	char status[QUEUE_STATUS_BYTES]; /* verdict of the result; "" without one */
 	const char *spec;
 	size_t spec_size;
+	const struct queue_letter *letter; /* of a dead one that is kept as it came; NULL: as a job */
+};
+
+/* A dead letter: what came, whether or not it could be read. Borrowed as the job is. */
+struct queue_letter {
+	const char *entry, *source; /* what it is called among letters; where it came from */
+	const void *payload;        /* its first bytes */
+	size_t payload_size;
+	uint64_t payload_bytes; /* of all of it */
 };
 
 /*

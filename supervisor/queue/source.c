@@ -42,6 +42,29 @@ static int cancel(void *self, const char *id, const char *owner, queue_cancel_fn
 	return queue_cancel(self, id, owner, fn, arg);
 }
 
+static int list(void *self, const struct queue_filter *f, queue_list_fn *fn, void *arg)
+{
+	return queue_list(self, f, fn, arg);
+}
+
+static int letters(void *self, const struct queue_filter *f, queue_list_fn *fn, void *arg)
+{
+	struct queue_filter dead = *f;
+
+	dead.state = QUEUE_DEAD;
+	return queue_list(self, &dead, fn, arg);
+}
+
+static int replay(void *self, const char *id, const char *owner, queue_done_fn *fn, void *arg)
+{
+	return queue_replay(self, id, owner, fn, arg);
+}
+
+static int forget(void *self, const char *id, const char *owner, queue_done_fn *fn, void *arg)
+{
+	return queue_dead_delete(self, id, owner, fn, arg);
+}
+
 /* A full disk and the like come with the answers, one by one; the database has its own line in /readyz. */
 static const char *trouble(void *self)
 {
@@ -51,6 +74,8 @@ static const char *trouble(void *self)
 
 static const struct source_ops ops = {
 	.name = "sqlite",
+	.counts_at_submission = true,
+	.is_needed = true,
 	.take = take,
 	.extend = extend,
 	.finish = finish,
@@ -59,6 +84,10 @@ static const struct source_ops ops = {
 	.leased = leased,
 	.get = get,
 	.cancel = cancel,
+	.list = list,
+	.letters = letters,
+	.replay = replay,
+	.forget = forget,
 	.trouble = trouble,
 };
 

@@ -18,6 +18,10 @@ struct journal;
 
 struct source_ops {
 	const char *name; /* "sqlite", "redis-streams", "redis-list": metrics, logs, GET /v1/nodes */
+	/* its jobs count for their owners from their submission on; those of others from the moment they are leased here */
+	bool counts_at_submission;
+	bool is_needed;          /* without its answer about leases a front cannot start; others may be away */
+	bool letters_are_admins; /* its dead letters have no owner that could be believed */
 	int (*take)(void *self, size_t n, queue_take_fn *fn, void *arg);
 	int (*extend)(void *self, const char *id, unsigned attempt, queue_extend_fn *fn, void *arg);
 	int (*finish)(void *self, const struct queue_result *r, queue_done_fn *fn, void *arg);
@@ -29,6 +33,15 @@ struct source_ops {
 	/* one job, wherever it is or was; ENOENT */
 	int (*get)(void *self, const char *id, bool with_journal, queue_get_fn *fn, void *arg);
 	int (*cancel)(void *self, const char *id, const char *owner, queue_cancel_fn *fn, void *arg);
+	/*
+	 * Lists of the whole space, from any source of it: of jobs, and of dead letters (filter.state is not looked at).
+	 * Cursors are those that it gave itself; -EINVAL, or EINVAL: that is none.
+	 */
+	int (*list)(void *self, const struct queue_filter *f, queue_list_fn *fn, void *arg);
+	int (*letters)(void *self, const struct queue_filter *f, queue_list_fn *fn, void *arg);
+	/* a dead letter: waiting again, forgotten. ENOENT; ENOBUFS. owner NULL: any */
+	int (*replay)(void *self, const char *id, const char *owner, queue_done_fn *fn, void *arg);
+	int (*forget)(void *self, const char *id, const char *owner, queue_done_fn *fn, void *arg);
 	/* it runs here from now on (events can be published); may be NULL */
 	void (*started)(void *self, struct job *job);
 	/* it runs on another node: a journal that follows it, owned by the caller; may be NULL. ENOENT */

@@ -1,5 +1,5 @@
 /*
- * One call of a source on its way to the server, between lease.c, result.c, cancel.c and look.c: what was asked, by whom
+ * One call of a source on its way to the server, between lease.c, result.c, cancel.c, look.c and list.c: what was asked, by whom
  * it wants to be told, and what is kept until then.
  *
  * Runs in: front, on the loop.
@@ -66,6 +66,9 @@ void fields_done(struct fields *f);
 int args_result(struct redis_args *a, struct call *c, json_t *o, struct fields *f);
 
 /* ---- look.c ---- */
+
+/* A job's hash as get.lua and list.lua give it. What is text in q is copied, but the spec. */
+void call_read_job(const redisReply *job, const char *id, struct queue_job *q);
 
 /* Ask for everything that is known of its job; fn gets c, which stays the caller's when this fails. */
 int call_look(struct call *c, bool with_journal, redis_reply_fn *fn);

@@ -1,20 +1,17 @@
-/* Dead letters and nodes, for whoever looks after them: see redis.h. */
+/* What is done with dead letters, and nodes: see queue/source.h and redis.h. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/base/json_bytes.h"
 #include "supervisor/redis/redis_impl.h"
 #include "supervisor/settings.h"
-
-enum { LIST_MAX = 200 };
 
 struct asking {
 	struct redis *r;
 	char what[QUEUE_ID_BYTES];
 	bool on;
-	redis_list_fn *list;
+	redis_nodes_fn *list;
 	queue_done_fn *done;
 	void *arg;
 };
@@ -35,10 +32,10 @@ static int ask(struct redis *r, const struct asking *from, const struct redis_ar
 	return rc;
 }
 
-/* One letter, or one node, as JSON; NULL: out of memory. */
+/* One node as JSON; NULL: out of memory. */
 typedef json_t *row_fn(const redisReply *row);
 
-static void answer_list(const struct error *e, const redisReply *reply, struct asking *q, row_fn *fn, const char *name)
+static void answer_list(const struct error *e, const redisReply *reply, struct asking *q, row_fn *fn)
 {
 	json_t *list = e ? NULL : json_array();
 	struct error none = ERROR_INIT;
@@ -46,8 +43,6 @@ static void answer_list(const struct error *e, const redisReply *reply, struct a
 	redis_note(q->r, e);
 	for (size_t i = 0; list && reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
 		(void)json_array_append_new(list, fn(reply->element[i])); /* one that does not fit is left out */
-	if (list && name)
-		list = json_pack("{so}", name, list);
 	if (!e && !list)
 		(void)error_set(&none, ENOMEM, "out of memory");
 	q->list(none.code ? &none : e, list, q->arg);
@@ -55,35 +50,6 @@ static void answer_list(const struct error *e, const redisReply *reply, struct a
 }
 
 /* ---- dead letters ---- */
-
-static json_t *letter_json(const redisReply *row)
-{
-	const redisReply *payload = reply_at(row, 7);
-	const char *id = reply_text(row, 1);
-	json_t *o = json_pack("{ss ss ss sI ss ss sI}", "id", id[0] ? id : reply_text(row, 0), "letter",
-			      reply_text(row, 0), "reason", reply_text(row, 2), "attempts",
-			      (json_int_t)reply_number(row, 3), "node", reply_text(row, 4), "source",
-			      reply_text(row, 5), "payload_bytes", (json_int_t)reply_number(row, 6));
-
-	if (o && payload && payload->type == REDIS_REPLY_STRING)
-		(void)json_set_bytes(o, "payload", payload->str, payload->len); /* without, then */
-	return o;
-}
-
-static void on_letters(const struct error *e, const redisReply *reply, void *arg)
-{
-	answer_list(e, reply, arg, letter_json, "jobs");
-}
-
-int redis_dead_list(struct redis *r, size_t limit, redis_list_fn *fn, void *arg)
-{
-	const struct asking q = { .list = fn, .arg = arg };
-	struct redis_args a;
-
-	args_init(&a, r);
-	args_number(&a, limit < 1 ? 1 : limit > LIST_MAX ? LIST_MAX : limit);
-	return ask(r, &q, &a, &redis_lua_dead_list, on_letters);
-}
 
 static void on_done(const struct error *e, const redisReply *reply, void *arg)
 {
@@ -116,14 +82,17 @@ static int do_letter(struct redis *r, struct redis_script *script, const char *i
 	return ask(r, &q, &a, script, on_done);
 }
 
-int redis_dead_replay(struct redis *r, const char *id, queue_done_fn *fn, void *arg)
+/* Letters are administrators': owner is not looked at (source.h, letters_are_admins). */
+int redis_replay(void *self, const char *id, const char *owner, queue_done_fn *fn, void *arg)
 {
-	return do_letter(r, &redis_lua_replay, id, true, fn, arg);
+	(void)owner;
+	return do_letter(((struct redis_source *)self)->r, &redis_lua_replay, id, true, fn, arg);
 }
 
-int redis_dead_delete(struct redis *r, const char *id, queue_done_fn *fn, void *arg)
+int redis_forget(void *self, const char *id, const char *owner, queue_done_fn *fn, void *arg)
 {
-	return do_letter(r, &redis_lua_dead_delete, id, false, fn, arg);
+	(void)owner;
+	return do_letter(((struct redis_source *)self)->r, &redis_lua_dead_delete, id, false, fn, arg);
 }
 
 /* ---- nodes ---- */
@@ -143,7 +112,7 @@ static json_t *node_json(const redisReply *row)
 
 static void on_nodes(const struct error *e, const redisReply *reply, void *arg)
 {
-	answer_list(e, reply, arg, node_json, NULL);
+	answer_list(e, reply, arg, node_json);
 }
 
 int redis_nodes(struct redis *r, redis_nodes_fn *fn, void *arg)

@@ -36,6 +36,8 @@
  *   cubit:cancel             zset     producers: ids that are not wanted any more, score 0; the     until ended; a
  *                                     time (TIME, ms) when no such job is known yet                 day unknown
  *   cubit:processing:<node>  list     payloads of the list that the node took                       until ended
+ *   cubit:index              zset     ids of all jobs that have a hash; score is queued_ms. What has  as its hash, and
+ *                                     none any more is taken out by and by                          a while
  *   cubit:cubes              list     payloads that name a cube and nothing to run: kept for who    until cancelled
  *                                     starts cubes
  *   cubit:key:<owner>:<key>  hash     idempotency of submit: fingerprint and id                     retention

@@ -28,7 +28,7 @@ static enum queue_state state_of(const char *name)
 	return QUEUE_WAITING;
 }
 
-static void read_job(const redisReply *job, const char *id, struct queue_job *q)
+void call_read_job(const redisReply *job, const char *id, struct queue_job *q)
 {
 	const redisReply *spec = reply_at(job, 11);
 	bool has_spec = spec && spec->type == REDIS_REPLY_STRING;
@@ -42,6 +42,7 @@ static void read_job(const redisReply *job, const char *id, struct queue_job *q)
 		.finished_ms = reply_number(job, 6),
 		.is_ending = strcmp(reply_text(job, 10), "1") == 0,
 		.unstarted = (unsigned)reply_number(job, 13),
+		.priority = (int)strtol(reply_text(job, 14), NULL, 10),
 		.spec = has_spec ? spec->str : "{}",
 		.spec_size = has_spec ? spec->len : 2,
 	};
@@ -132,7 +133,7 @@ static void answer(struct call *c, const redisReply *reply)
 		c->got(&none, NULL, c->arg);
 		return;
 	}
-	read_job(reply_at(reply, 0), c->id, &record.job);
+	call_read_job(reply_at(reply, 0), c->id, &record.job);
 	record.result_size = whole ? strlen(whole) : 0;
 	if (whole && journal && journal->type == REDIS_REPLY_STRING && journal->len > 0) {
 		record.journal = journal->str;

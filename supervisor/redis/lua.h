@@ -14,5 +14,5 @@
 extern struct redis_script redis_lua_take_stream, redis_lua_take_list, redis_lua_begin, redis_lua_reject,
 	redis_lua_cube, redis_lua_extend, redis_lua_finish, redis_lua_give_back, redis_lua_bury, redis_lua_cancel,
 	redis_lua_leased, redis_lua_get, redis_lua_events, redis_lua_follow, redis_lua_submit, redis_lua_tick,
-	redis_lua_nodes, redis_lua_drain, redis_lua_dead_list, redis_lua_replay, redis_lua_dead_delete,
+	redis_lua_nodes, redis_lua_list, redis_lua_drain, redis_lua_dead_list, redis_lua_replay, redis_lua_dead_delete,
 	redis_lua_unfetch;

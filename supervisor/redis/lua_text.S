@@ -28,6 +28,7 @@ redis_lua_text_\name:
 	script submit
 	script tick
 	script nodes
+	script list
 	script drain
 	script dead_list
 	script replay

@@ -65,12 +65,6 @@ int redis_drain_node(struct redis *r, const char *name, bool on, queue_done_fn *
 /* Told when another node, or an operator with redis-cli, set our drain flag. */
 void redis_on_drain(struct redis *r, void (*fn)(bool on, void *arg), void *arg);
 
-/* Dead letters of all sources, newest first: {"jobs":[...]} entries with id, reason, attempts, node, payload. */
-typedef void redis_list_fn(const struct error *e, json_t *owned_list, void *arg);
-int redis_dead_list(struct redis *r, size_t limit, redis_list_fn *fn, void *arg);
-int redis_dead_replay(struct redis *r, const char *id, queue_done_fn *fn, void *arg);
-int redis_dead_delete(struct redis *r, const char *id, queue_done_fn *fn, void *arg);
-
 struct redis_stats {
 	bool is_up;
 	uint64_t connects, errors;

@@ -1,7 +1,8 @@
 /*
  * What the parts of Redis for the front share: redis.c (life, the tick), take.c (entries become leased jobs),
  * held.c (which are leased here), source.c (the table of what a source does), lease.c (leases go on or end), result.c,
- * cancel.c, look.c (what is known of a job), feed.c (events out), follow.c (events in), dead.c (letters and nodes),
+ * cancel.c, look.c (what is known of a job), feed.c (events out), follow.c (events in), list.c (jobs and letters), dead.c (what is
+ * done with letters; nodes),
  * submit.c, args.c; call.h is shared by some of these. Which keys: keys.h. What is asked of them: the scripts in lua/.
  *
  * Connections: `jobs` for everything that is answered at once, and one for each source that only waits (XREAD BLOCK,
@@ -160,6 +161,16 @@ int redis_cancel_dead(struct redis_source *s, const char *id, unsigned attempt, 
 /* ---- look.c ---- */
 
 int redis_get(void *self, const char *id, bool with_journal, queue_get_fn *fn, void *arg);
+
+/* ---- list.c: -EINVAL a cursor that is none of ours ---- */
+
+int redis_list(void *self, const struct queue_filter *f, queue_list_fn *fn, void *arg);
+int redis_letters(void *self, const struct queue_filter *f, queue_list_fn *fn, void *arg);
+
+/* ---- dead.c ---- */
+
+int redis_replay(void *self, const char *id, const char *owner, queue_done_fn *fn, void *arg);
+int redis_forget(void *self, const char *id, const char *owner, queue_done_fn *fn, void *arg);
 
 /* ---- feed.c ---- */
 

@@ -35,7 +35,9 @@ static const char *trouble(void *self)
 	{                                                                                                              \
 		.name = (its_name), .take = redis_take, .extend = redis_extend, .finish = redis_finish,                \
 		.give_back = redis_give_back, .bury = redis_bury, .leased = redis_leased, .get = redis_get,            \
-		.cancel = redis_cancel, .started = started, .follow = redis_follow, .trouble = trouble                 \
+		.cancel = redis_cancel, .list = redis_list, .letters = redis_letters, .replay = redis_replay,          \
+		.forget = redis_forget, .letters_are_admins = true, .started = started, .follow = redis_follow,        \
+		.trouble = trouble                                                                                     \
 	}
 
 const struct source_ops redis_stream_ops = OPS("redis-streams"), redis_list_ops = OPS("redis-list");

@@ -35,6 +35,8 @@ says_redis 'a job of the form of ours, which another node may have taken' "/v1/j
 says_redis 'the list of dead letters' '/v1/dead?source=redis'
 says_redis 'a dead letter that is to be run again' '/v1/dead/order-18/replay?source=redis' -X POST
 says_redis 'a dead letter that is to go' '/v1/dead/order-18?source=redis' -X DELETE
+says_redis 'a dead letter of whatever source' /v1/dead/order-18/replay -X POST
+says_redis 'the list of jobs from Redis' '/v1/jobs?source=redis'
 says_redis 'another node that is to rest' /v1/nodes/other/drain -X POST
 says_redis 'a job for any node' /api/run -d '{"language": "bash", "code": "echo hi"}'
 
@@ -50,7 +52,7 @@ known 'a job with a name that no job can have' '/v1/jobs/-order'
 known 'one with a name that is too long' "/v1/jobs/$(printf 'a%.0s' {1..80})"
 known 'the events of one' "/v1/jobs/_x/events"
 known 'the end of one' '/v1/jobs/.hidden' -X DELETE
-known 'a dead letter of the embedded queue' /v1/dead/order-18/replay -X POST
+known 'a dead letter of the embedded queue' '/v1/dead/order-18/replay?source=embedded' -X POST
 node_api n /v1/jobs -d '{"runtime": "bash", "source": "echo queued"}'
 is "$status" 202 'a job of the embedded queue is taken'
 id=$(get id)
@@ -66,6 +68,14 @@ is "$status" 409 '... and that it is over is known'
 node_api n /v1/nodes
 is "$status $(get nodes.0.name)" '200 n' 'the list of nodes has this one'
 like "$(get incomplete)" 'Redis' '... and says that it is not all'
+
+for path in /v1/jobs /v1/dead; do
+	node_api n $path
+	is "$status" 200 "$path has what is known here"
+	like "$(get incomplete)" 'Redis' '... and says that it is not all'
+done
+node_api n '/v1/jobs?source=embedded'
+is "$(get jobs.0.id) $(get incomplete)" "$id null" 'who asks for the embedded queue alone gets all of it'
 
 # ---- and it comes ----
 start_redis

@@ -123,9 +123,29 @@ done <"$dir/out"
 api '/v1/dead?source=redis'
 like "$body" 'list-bad' 'GET /v1/dead?source=redis lists them'
 is "$(get jobs.0.reason)" "the entry has no field 'job'" 'with their reasons, the newest first'
+api '/v1/dead?limit=3'
+is "$(get jobs.0.reason) $(get next | cut -d: -f1)" "the entry has no field 'job' 1" 'the list of all has them too, page by page'
+letter=$(get jobs.0.id)
+CUBIT_URL=unix:$sock "$CUBIT_BUILD/bin/cubit" dead ls >"$dir/out" 2>&1
+like "$(cat "$dir/out")" "list-bad.*no field 'job'|no field 'job'.*list-bad" 'and so has cubit dead'
+api /v1/keys -d '{"owner": "eve", "scopes": ["run"]}'
+eve=$(get key)
+is "$(curl -s -H "Authorization: Bearer $eve" "$url/v1/dead" | python3 -c 'import json, sys; print(len(json.load(sys.stdin)["jobs"]))')" 0 \
+	'they are for administrators'
+is "$(curl -s -o /dev/null -w '%{http_code}' -X DELETE -H "Authorization: Bearer $eve" "$url/v1/dead/$letter")" 404 '... each of them'
+is "$(curl -s -o /dev/null -w '%{http_code}' -H "Authorization: Bearer $eve" "$url/v1/dead?source=redis")" 403 '... in words'
+api '/v1/dead?source=nobody'
+is "$status $(get error.field)" '400 source' 'a source that is none is refused'
+api '/v1/dead?cursor=7'
+is "$status $(get error.field)" '400 cursor' 'and so is a cursor that is none'
+api '/v1/jobs?source=redis&state=done&limit=2'
+is "$status $(get jobs.0.state) $(get jobs.0.owner)" '200 done redis' 'the list of jobs has those of Redis'
+first=$(get jobs.0.id) next=$(get next)
+api "/v1/jobs?source=redis&state=done&limit=2&cursor=$next"
+ok "$([ "$(get jobs.0.id)" != "$first" ] && [ "$(get jobs.0.state)" = 'done' ]; echo $?)" 'page by page'
 rcli XADD cubit:jobs '*' job '{"id":"again","runtime":"bash","source":"echo again","limits":{"memory":"100G"}}' >/dev/null
 within 10 is_dead again
-api '/v1/dead/again/replay?source=redis' -X POST
+api '/v1/dead/again/replay' -X POST
 is "$status" 202 'one can be run again'
 within 10 is_dead again
 is "$(rcli --raw XRANGE cubit:dead - + | grep -cx again)" 1 'and is a dead letter again'

@@ -74,7 +74,8 @@ if same and state == 'running' then
 end
 local base = {'id', id, 'owner', owner, 'kind', kind, 'source', src, 'group', g, 'entry', token, 'spec', spec,
   'queued_ms', int(queued), 'attempt', attempt, 'failures', failures, 'reason', reason,
-  'unstarted', h[13] or '0'}
+  'unstarted', h[13] or '0', 'retention', asked}
+if not same or not alive then redis.call('ZADD', P .. 'index', int(queued), id) end
 if tonumber(h[10] or 0) > t then
   redis.call('HSET', jk, 'state', 'waiting', 'not_before', int(tonumber(h[10])), unpack(base))
   redis.call('PEXPIRE', jk, keep)

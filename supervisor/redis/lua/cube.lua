@@ -9,7 +9,10 @@ local fresh = h[1] ~= 'pending'
 if not fresh and h[2] ~= token then redis.call('LREM', P .. 'cubes', 0, h[2]) end
 redis.call('HSET', jk, 'id', id, 'state', 'pending', 'owner', owner, 'name', name, 'cube_type', cube_type,
   'kind', 'list', 'source', src, 'entry', token, 'group', '')
-if fresh then redis.call('HSET', jk, 'queued_ms', int(now())) end
+if fresh then
+  redis.call('HSET', jk, 'queued_ms', int(now()))
+  redis.call('ZADD', P .. 'index', int(now()), id)
+end
 redis.call('PERSIST', jk)
 if not redis.call('LPOS', P .. 'cubes', token) then redis.call('RPUSH', P .. 'cubes', token) end
 redis.call('LREM', k, 0, token)

@@ -12,7 +12,7 @@ if w[1] == 'waiting' and w[2] == 'stream' and not there(w[2], w[3], w[4]) then
     tonumber(keep), ends)
 end
 local h = redis.call('HMGET', P .. 'job:' .. id, 'state', 'owner', 'attempt', 'failures', 'queued_ms',
-  'not_before', 'finished_ms', 'node', 'status', 'reason', 'ending', 'spec', 'source', 'unstarted')
+  'not_before', 'finished_ms', 'node', 'status', 'reason', 'ending', 'spec', 'source', 'unstarted', 'priority')
 local r = redis.call('HMGET', P .. 'result:' .. id, 'json', 'status')
 if not h[1] and not r[1] then return false end
 if not h[1] then h[1] = r[2] == 'cancelled' and 'cancelled' or 'done'; h[9] = r[2] end

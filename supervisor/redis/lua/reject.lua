@@ -15,6 +15,7 @@ if id ~= '' then
   local h = redis.call('HMGET', P .. 'job:' .. id, 'state', 'entry', 'source')
   if is_its == '1' and (not h[1] or (h[2] == token and h[3] == src)) then
     redis.call('HSET', P .. 'job:' .. id, 'id', id, 'entry', token, 'source', src, 'kind', kind, 'group', g)
+    if not h[1] then redis.call('ZADD', P .. 'index', int(now()), id) end
     job_dead(id, reason, attempts, keep, ends)
     tell(message, channel, log)
   end

@@ -17,7 +17,9 @@ if redis.call('XLEN', s) >= tonumber(most) then return {'full'} end
 local entry = redis.call('XADD', s, '*', field, payload)
 local jk = P .. 'job:' .. id
 redis.call('HSET', jk, 'id', id, 'state', 'waiting', 'attempt', 0, 'failures', 0, 'owner', owner, 'kind', 'stream',
-  'source', s, 'group', g, 'entry', entry, 'spec', spec, 'queued_ms', int(now()))
+  'source', s, 'group', g, 'entry', entry, 'spec', spec, 'queued_ms', int(now()),
+  'retention', asked)
+redis.call('ZADD', P .. 'index', int(now()), id)
 if tonumber(delay) > 0 then redis.call('HSET', jk, 'not_before', int(now() + tonumber(delay))) end
 redis.call('PEXPIRE', jk, keep)
 if key ~= '' then

@@ -53,4 +53,12 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', ck, '-inf', '0', 'LIMIT', 0, 64)
   elseif h[2] == '1' or (h[1] ~= 'waiting' and h[1] ~= 'running' and h[1] ~= 'pending') then redis.call('ZREM', ck, id)
   else unwanted[#unwanted + 1] = id end
 end
+-- The index loses what is not there any more: so many are looked at each time, from where the last look ended.
+local xk, seen_until = P .. 'index', redis.call('HGET', nk, 'looked') or '-inf'
+local page = redis.call('ZRANGEBYSCORE', xk, seen_until, '+inf', 'WITHSCORES', 'LIMIT', 0, 512)
+for i = 1, #page, 2 do
+  if redis.call('EXISTS', P .. 'job:' .. page[i]) == 0 then redis.call('ZREM', xk, page[i]) end
+end
+local last = #page == 1024 and page[#page] or '-inf'
+redis.call('HSET', nk, 'looked', last == seen_until and '(' .. last or last)
 return {redis.call('HGET', nk, 'drain') or '0', ending, per, moved, unwanted}

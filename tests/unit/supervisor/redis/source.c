@@ -512,20 +512,45 @@ static void test_stream(void)
 	node_close(&a);
 }
 
-/* The letter with these bytes. */
-static json_t *letter_of(json_t *list, const char *payload)
+/* The letters of the last list that have these bytes, and what they say. */
+struct letters {
+	struct answer a;
+	const char *payload;
+	size_t n;
+	char reason[QUEUE_REASON_BYTES], next[64];
+};
+
+static void on_list(const struct error *e, const struct queue_job *jobs, size_t n, const char *next, void *arg)
 {
-	json_t *o;
-	size_t i;
+	struct letters *l = arg;
 
-	json_array_foreach(json_object_get(list, "jobs"), i, o)
-	{
-		const char *text = json_string_value(json_object_get(o, "payload"));
+	for (size_t i = 0; i < n; i++) {
+		const struct queue_letter *one = jobs[i].letter;
 
-		if (text && strcmp(text, payload) == 0)
-			return o;
+		l->n += !l->payload;
+		if (!l->payload || !one || one->payload_size != strlen(l->payload) ||
+		    memcmp(one->payload, l->payload, one->payload_size) != 0)
+			continue;
+		l->n++;
+		(void)text_copy(l->reason, sizeof(l->reason), jobs[i].reason);
 	}
-	return NULL;
+	(void)text_copy(l->next, sizeof(l->next), next);
+	answer_is(&l->a, e);
+}
+
+static struct letters list_of(struct node *node, bool is_letters, const char *payload, size_t limit, const char *cursor,
+			      int state)
+{
+	const struct source *s = node->sources[0];
+	const struct queue_filter filter = { .state = state, .limit = limit, .cursor = cursor };
+	struct letters l = { .payload = payload };
+	int rc = (is_letters ? s->ops->letters : s->ops->list)(s->self, &filter, on_list, &l);
+
+	give_up_ns = clock_deadline_ns(PATIENCE_S * NS_PER_S);
+	while (rc == 0 && !l.a.is_there && clock_now_ns() < give_up_ns)
+		uv_run(&loop, UV_RUN_ONCE);
+	l.a.code = rc < 0 ? -rc : l.a.code;
+	return l;
 }
 
 static void test_malformed(void)
@@ -549,6 +574,8 @@ static void test_malformed(void)
 	};
 	size_t n = sizeof(rows) / sizeof(rows[0]);
 	char *big = malloc(10 << 20);
+	size_t found, is_dead;
+	struct letters l;
 	struct node a;
 
 	flush();
@@ -563,23 +590,45 @@ static void test_malformed(void)
 	node_open(&a, "a");
 	UNTIL(taken(&a, "well"), "what is malformed does not hold up the rest");
 	UNTIL(dead() == n + 3, "all of it is dead letters");
+	a.is_auto = false; /* nobody takes it again when this takes longer than a lease */
 	is_int(NUMBER("XLEN cubit:jobs"), 1, "and gone from the stream");
-	is_int(CALL(ans, redis_dead_list(a.r, 100, on_json, &ans)), 0, "they can be listed");
-	is_int(json_array_size(json_object_get(ans.json, "jobs")), n + 3, "all of them");
+	l = list_of(&a, true, NULL, 100, NULL, -1);
+	is_int(l.a.code, 0, "they can be listed");
+	ok(l.n == n + 3 && !l.next[0], "all of them");
 	for (size_t i = 0; i < n; i++) {
-		json_t *o = letter_of(ans.json, rows[i].payload);
-
-		has_str(json_string_value(json_object_get(o, "reason")), rows[i].reason, "a reason: %s",
-			rows[i].reason);
+		l = list_of(&a, true, rows[i].payload, 100, NULL, -1);
+		has_str(l.reason, rows[i].reason, "a reason: %s", rows[i].reason);
 	}
-	json_decref(ans.json);
+	for (l = list_of(&a, true, NULL, 4, NULL, -1), found = l.n; l.next[0]; found += l.n) {
+		char cursor[64];
+
+		(void)text_copy(cursor, sizeof(cursor), l.next);
+		l = list_of(&a, true, NULL, 4, cursor, -1);
+	}
+	is_int(found, n + 3, "page by page as well");
+	is_int(list_of(&a, true, NULL, 4, "7-", -1).a.code, EINVAL, "a cursor of nobody is refused");
+	is_int(list_of(&a, false, NULL, 4, "x-1", -1).a.code, EINVAL, "in the list of jobs too");
+	is_int(list_of(&a, false, NULL, 100, NULL, QUEUE_LEASED).n, 1, "the list of jobs has the one that runs");
+	l = list_of(&a, false, NULL, 100, NULL, QUEUE_DEAD);
+	for (is_dead = l.n, l = list_of(&a, false, NULL, 2, NULL, QUEUE_DEAD), found = l.n; l.next[0]; found += l.n) {
+		char cursor[64];
+
+		(void)text_copy(cursor, sizeof(cursor), l.next);
+		l = list_of(&a, false, NULL, 2, cursor, QUEUE_DEAD);
+	}
+	ok(is_dead == 4 && found == is_dead, "and those that are dead and had an id, page by page (%zu)", found);
+	(void)rc("DEL cubit:job:well");
+	is_int(list_of(&a, false, NULL, 100, NULL, -1).n, is_dead, "what is gone is not in it");
+	is_int(NUMBER("ZCARD cubit:index"), (long long)is_dead, "nor in the index");
 	is_int(get(&a, "m2"), 0, "who asks for one by its id learns of it");
 	ok(ans.job.state == QUEUE_DEAD, "that it is dead");
-	is_int(CALL(ans, redis_dead_replay(a.r, "m2", on_done, &ans)), 0, "one can be tried again");
+	a.is_auto = true;
+	is_int(CALL(ans, a.sources[0]->ops->replay(a.sources[0]->self, "m2", NULL, on_done, &ans)), 0,
+	       "one can be tried again");
 	UNTIL(dead() == n + 3, "and dies again");
-	is_int(CALL(ans, redis_dead_delete(a.r, "m2", on_done, &ans)), 0, "or be deleted");
+	is_int(CALL(ans, a.sources[0]->ops->forget(a.sources[0]->self, "m2", NULL, on_done, &ans)), 0, "or be deleted");
 	is_int(dead(), n + 2, "for good");
-	is_int(CALL(ans, redis_dead_delete(a.r, "m2", on_done, &ans)), ENOENT, "once");
+	is_int(CALL(ans, a.sources[0]->ops->forget(a.sources[0]->self, "m2", NULL, on_done, &ans)), ENOENT, "once");
 	node_close(&a);
 }
 
@@ -623,7 +672,8 @@ static void test_leases(void)
 	UNTIL(dead() == 1, "and the last one is a dead letter");
 	is_str(TEXT("HGET cubit:job:dies state"), "dead", "whose hash says so");
 	is_int(NUMBER("XLEN cubit:jobs"), 0, "and whose entry is gone");
-	is_int(CALL(ans, redis_dead_replay(a.r, "dies", on_done, &ans)), 0, "it is tried again");
+	is_int(CALL(ans, a.sources[0]->ops->replay(a.sources[0]->self, "dies", NULL, on_done, &ans)), 0,
+	       "it is tried again");
 	UNTIL(taken(&a, "dies")->attempt == 4, "the attempt goes on counting");
 	is_int(taken(&a, "dies")->failures, 0, "the failures do not");
 	is_int(give_back(&a, taken(&a, "dies"), QUEUE_FREE), 0, "given back for free");
