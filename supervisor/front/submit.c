@@ -102,33 +102,6 @@ void refusal_answer(struct http_request *rq, const struct refusal *why)
 
 /* ---- what is asked for ---- */
 
-/* A copy of the settings with the ceilings of a key in them: what nobody asked for is lowered to these as well. */
-static void lower(struct settings *s, const struct auth_allow *a)
-{
-	const struct {
-		uint64_t *ceiling, most;
-	} rows[] = {
-		{ &s->max_wall_ns, a->wall_ms * NS_PER_MS },
-		{ &s->max_memory, a->memory },
-		{ &s->max_processes, a->processes },
-		{ &s->max_output, a->output },
-		{ &s->max_disk, a->disk },
-	};
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (rows[i].most && rows[i].most < *rows[i].ceiling)
-			*rows[i].ceiling = rows[i].most;
-}
-
-/* "... is above the ceiling of 64 (CUBIT_MAX_...)": of somebody's key it is not the setting that says so. */
-static void name_key(char *text, size_t room)
-{
-	char *setting = strstr(text, " (CUBIT_MAX_");
-
-	if (setting)
-		(void)snprintf(setting, room - (size_t)(setting - text), " of this key"); /* it fits: it is shorter */
-}
-
 /* Also settles what its compiler may: no more than the key. */
 static int may_run(const struct auth_allow *a, struct job_spec *spec, struct refusal *why)
 {
@@ -153,9 +126,16 @@ int submit_parse(struct front *f, const struct caller *caller, const char *text,
 		 struct job_spec **ret, struct refusal *why)
 {
 	const struct auth_allow *allow = auth_allowed(f->auth, caller);
-	struct settings lowered = f->settings; /* its texts are borrowed */
+	const struct job_ceilings ceilings = {
+		.wall_ns = allow ? allow->wall_ms * NS_PER_MS : 0,
+		.memory_bytes = allow ? allow->memory : 0,
+		.processes = allow ? allow->processes : 0,
+		.output_bytes = allow ? allow->output : 0,
+		.disk_bytes = allow ? allow->disk : 0,
+	};
 	const struct job_context context = {
-		.settings = &lowered,
+		.settings = &f->settings,
+		.of_key = &ceilings,
 		.runtimes = f->runtimes,
 		.has_policy = front_has_policy,
 		.arg = f,
@@ -167,8 +147,6 @@ int submit_parse(struct front *f, const struct caller *caller, const char *text,
 	char field[160] = "";
 	int r;
 
-	if (allow)
-		lower(&lowered, allow);
 	r = job_spec_parse(text, size, &context, ret, field, &e);
 	if (r == 0 && allow && may_run(allow, *ret, why) < 0) {
 		job_spec_free(*ret);
@@ -177,8 +155,6 @@ int submit_parse(struct front *f, const struct caller *caller, const char *text,
 	}
 	if (r == 0)
 		return 0;
-	if (allow && r == -ERANGE)
-		name_key(e.text, sizeof(e.text));
 	say(why, find_reason(parse_reasons, -r), 0, *field || r != -ENOENT ? field : "runtime", &e);
 	if (f->auth && strcmp(field, "policy") == 0) { /* one that is not there, or not theirs to name */
 		struct audit_who who;

@@ -227,7 +227,7 @@ static int read_network(struct json_reader *r, json_t *value, void *target)
 
 static int read_limits(struct json_reader *r, json_t *value, void *target)
 {
-	return spec_read_limits(r, value, in_of(r)->context->settings, target);
+	return spec_read_limits(r, value, in_of(r)->context, target);
 }
 
 static int read_main(struct json_reader *r, json_t *value, void *target)

@@ -85,8 +85,14 @@ struct job_spec {
 	char *callback_url, *callback_secret; /* NULL none; the secret is in job_spec_text(), and nowhere else */
 };
 
+/* The most that whoever asks may have of a limit, besides the ceilings of the node; 0: what the node gives. */
+struct job_ceilings {
+	uint64_t wall_ns, memory_bytes, processes, output_bytes, disk_bytes;
+};
+
 struct job_context {
 	const struct settings *settings;
+	const struct job_ceilings *of_key; /* of the key that asks; NULL: none */
 	const struct runtime_set *runtimes;
 	bool (*has_policy)(const char *name, void *arg); /* NULL: built-in names only */
 	void *arg;

@@ -42,7 +42,8 @@ struct spec_reader {
 /* ---- spec_limits.c ---- */
 
 /* An object of limits; each is held against its floor and its ceiling here, where its name is at hand. */
-int spec_read_limits(struct json_reader *r, json_t *object, const struct settings *settings, struct limit_values *ret);
+int spec_read_limits(struct json_reader *r, json_t *object, const struct job_context *context,
+		     struct limit_values *ret);
 /* Fill in what was not asked for. */
 void spec_fill_limits(struct spec_reader *in, const struct runtime_def *def);
 /* All of them, as spec_read_limits() reads them. NULL when out of memory. */

@@ -34,32 +34,46 @@ struct limit_row {
 	uint64_t floor, scale;
 	size_t setting;       /* its ceiling in struct settings */
 	const char *ceiling;  /* and the name of that setting */
+	size_t of_key;        /* the same in struct job_ceilings; NO_KEY: no key has one */
 	size_t in_definition; /* in struct runtime_limits */
 };
 
 #define SETTING(member) offsetof(struct settings, member)
+#define KEY(member)     offsetof(struct job_ceilings, member)
 #define DEF(member)     offsetof(struct runtime_limits, member)
+#define NO_KEY          SIZE_MAX
 
 /* clang-format off */
 static const struct limit_row rows[LIMITS] = {
-	[LIMIT_CPU]        = { "cpu_ms",     UNIT_MS,    1,         NS_PER_MS, SETTING(max_wall_ns),    "CUBIT_MAX_WALL",       DEF(cpu_ms) },
-	[LIMIT_WALL]       = { "wall_ms",    UNIT_MS,    1,         NS_PER_MS, SETTING(max_wall_ns),    "CUBIT_MAX_WALL",       DEF(wall_ms) },
-	[LIMIT_MEMORY]     = { "memory",     UNIT_BYTES, 1 << 20,   1,         SETTING(max_memory),     "CUBIT_MAX_MEMORY",     DEF(memory_bytes) },
-	[LIMIT_OUTPUT]     = { "output",     UNIT_BYTES, 1,         1,         SETTING(max_output),     "CUBIT_MAX_OUTPUT",     DEF(output_bytes) },
-	[LIMIT_DISK]       = { "disk",       UNIT_BYTES, 64 << 10,  1,         SETTING(max_disk),       "CUBIT_MAX_DISK",       DEF(disk_bytes) },
-	[LIMIT_PROCESSES]  = { "processes",  UNIT_COUNT, 1,         1,         SETTING(max_processes),  "CUBIT_MAX_PROCESSES",  DEF(processes) },
-	[LIMIT_OPEN_FILES] = { "open_files", UNIT_COUNT, 8,         1,         SETTING(max_open_files), "CUBIT_MAX_OPEN_FILES", DEF(open_files) },
-	[LIMIT_CPUS]       = { "cpus",       UNIT_CPUS,  10,        1,         SETTING(max_cpus_milli), "CUBIT_MAX_CPUS",       DEF(cpus_milli) },
-	[LIMIT_STACK]      = { "stack",      UNIT_BYTES, 64 << 10,  1,         SETTING(max_memory),     "CUBIT_MAX_MEMORY",     DEF(stack_bytes) },
-	[LIMIT_FILE]       = { "file_size",  UNIT_BYTES, 1,         1,         SETTING(max_disk),       "CUBIT_MAX_DISK",       DEF(file_bytes) },
+	[LIMIT_CPU]        = { "cpu_ms",     UNIT_MS,    1,         NS_PER_MS, SETTING(max_wall_ns),    "CUBIT_MAX_WALL",       KEY(wall_ns),      DEF(cpu_ms) },
+	[LIMIT_WALL]       = { "wall_ms",    UNIT_MS,    1,         NS_PER_MS, SETTING(max_wall_ns),    "CUBIT_MAX_WALL",       KEY(wall_ns),      DEF(wall_ms) },
+	[LIMIT_MEMORY]     = { "memory",     UNIT_BYTES, 1 << 20,   1,         SETTING(max_memory),     "CUBIT_MAX_MEMORY",     KEY(memory_bytes), DEF(memory_bytes) },
+	[LIMIT_OUTPUT]     = { "output",     UNIT_BYTES, 1,         1,         SETTING(max_output),     "CUBIT_MAX_OUTPUT",     KEY(output_bytes), DEF(output_bytes) },
+	[LIMIT_DISK]       = { "disk",       UNIT_BYTES, 64 << 10,  1,         SETTING(max_disk),       "CUBIT_MAX_DISK",       KEY(disk_bytes),   DEF(disk_bytes) },
+	[LIMIT_PROCESSES]  = { "processes",  UNIT_COUNT, 1,         1,         SETTING(max_processes),  "CUBIT_MAX_PROCESSES",  KEY(processes),    DEF(processes) },
+	[LIMIT_OPEN_FILES] = { "open_files", UNIT_COUNT, 8,         1,         SETTING(max_open_files), "CUBIT_MAX_OPEN_FILES", NO_KEY,            DEF(open_files) },
+	[LIMIT_CPUS]       = { "cpus",       UNIT_CPUS,  10,        1,         SETTING(max_cpus_milli), "CUBIT_MAX_CPUS",       NO_KEY,            DEF(cpus_milli) },
+	[LIMIT_STACK]      = { "stack",      UNIT_BYTES, 64 << 10,  1,         SETTING(max_memory),     "CUBIT_MAX_MEMORY",     KEY(memory_bytes), DEF(stack_bytes) },
+	[LIMIT_FILE]       = { "file_size",  UNIT_BYTES, 1,         1,         SETTING(max_disk),       "CUBIT_MAX_DISK",       KEY(disk_bytes),   DEF(file_bytes) },
 };
 /* clang-format on */
 
-static uint64_t ceiling_of(const struct limit_row *row, const struct settings *settings)
-{
-	uint64_t v = *(const uint64_t *)((const char *)settings + row->setting) / row->scale;
+/* What holds, and whose word it is: a setting, or the key's when that is lower. */
+struct ceiling {
+	uint64_t most;
+	bool is_of_key;
+};
 
-	return v > row->floor ? v : row->floor;
+static struct ceiling ceiling_of(const struct limit_row *row, const struct job_context *context)
+{
+	const struct job_ceilings *k = row->of_key == NO_KEY ? NULL : context->of_key;
+	uint64_t most = *(const uint64_t *)((const char *)context->settings + row->setting);
+	uint64_t of_key = k ? *(const uint64_t *)((const char *)k + row->of_key) : 0;
+	struct ceiling c = { .is_of_key = of_key && of_key < most };
+
+	c.most = (c.is_of_key ? of_key : most) / row->scale;
+	c.most = c.most > row->floor ? c.most : row->floor;
+	return c;
 }
 
 /* ---- reading ---- */
@@ -73,16 +87,18 @@ static void show(const struct limit_row *row, uint64_t value, char ret[32])
 		(void)snprintf(ret, 32, "%" PRIu64, value);
 }
 
-static int check(struct json_reader *r, const struct limit_row *row, uint64_t value, const struct settings *settings)
+static int check(struct json_reader *r, const struct limit_row *row, uint64_t value, const struct job_context *context)
 {
-	uint64_t ceiling = ceiling_of(row, settings);
+	struct ceiling ceiling = ceiling_of(row, context);
 	char is[32], bound[32];
 
 	show(row, value, is);
-	show(row, value < row->floor ? row->floor : ceiling, bound);
+	show(row, value < row->floor ? row->floor : ceiling.most, bound);
 	if (value < row->floor)
 		return json_refuse(r, "%s is below the minimum of %s", is, bound);
-	if (value > ceiling)
+	if (value > ceiling.most && ceiling.is_of_key)
+		return spec_refuse_as(r, ERANGE, "%s is above the ceiling of %s of this key", is, bound);
+	if (value > ceiling.most)
 		return spec_refuse_as(r, ERANGE, "%s is above the ceiling of %s (%s)", is, bound, row->ceiling);
 	return 0;
 }
@@ -124,7 +140,7 @@ static int read_milli(struct json_reader *r, const json_t *value, uint64_t *ret)
 }
 
 static int read_limit(struct json_reader *r, const struct limit_row *row, const json_t *value,
-		      const struct settings *settings, uint64_t *ret)
+		      const struct job_context *context, uint64_t *ret)
 {
 	static int (*const readers[])(struct json_reader *, const json_t *, uint64_t *) = {
 		[UNIT_MS] = read_whole,
@@ -136,7 +152,7 @@ static int read_limit(struct json_reader *r, const struct limit_row *row, const 
 	int e = readers[row->unit](r, value, &v);
 
 	if (e == 0)
-		e = check(r, row, v, settings);
+		e = check(r, row, v, context);
 	if (e == 0)
 		*ret = v;
 	return e;
@@ -151,7 +167,7 @@ static int row_of(const char *key)
 	return -1;
 }
 
-int spec_read_limits(struct json_reader *r, json_t *object, const struct settings *settings, struct limit_values *ret)
+int spec_read_limits(struct json_reader *r, json_t *object, const struct job_context *context, struct limit_values *ret)
 {
 	const char *key;
 	json_t *value;
@@ -164,7 +180,7 @@ int spec_read_limits(struct json_reader *r, json_t *object, const struct setting
 		if (i < 0)
 			return json_refuse(r, "unknown field");
 		if (!json_is_null(value))
-			e = read_limit(r, &rows[i], value, settings, &ret->of[i]);
+			e = read_limit(r, &rows[i], value, context, &ret->of[i]);
 		if (e < 0)
 			return e;
 		json_leave(r, before);
@@ -175,9 +191,9 @@ int spec_read_limits(struct json_reader *r, json_t *object, const struct setting
 /* ---- filling in ---- */
 
 /* What nobody asked for is not refused when it is above a ceiling, but lowered to it: the operator's last word. */
-static uint64_t within(const struct limit_row *row, uint64_t value, const struct settings *settings)
+static uint64_t within(const struct limit_row *row, uint64_t value, const struct job_context *context)
 {
-	uint64_t ceiling = ceiling_of(row, settings);
+	uint64_t ceiling = ceiling_of(row, context).most;
 
 	if (value < row->floor)
 		return row->floor;
@@ -189,7 +205,7 @@ static uint64_t within(const struct limit_row *row, uint64_t value, const struct
  * and the stack as large as the memory, as judges have it: a recursion ends where the memory does.
  */
 static struct limit_values fill(struct limit_values v, const struct runtime_limits *def,
-				const struct limit_values *defaults, const struct settings *settings)
+				const struct limit_values *defaults, const struct job_context *context)
 {
 	for (int i = 0; i < LIMITS; i++) {
 		uint64_t value = *(const uint64_t *)((const char *)def + rows[i].in_definition);
@@ -198,12 +214,12 @@ static struct limit_values fill(struct limit_values v, const struct runtime_limi
 			continue;
 		v.of[i] = value ? value : defaults->of[i];
 		if (v.of[i])
-			v.of[i] = within(&rows[i], v.of[i], settings);
+			v.of[i] = within(&rows[i], v.of[i], context);
 	}
 	if (!v.of[LIMIT_CPU])
 		v.of[LIMIT_CPU] = v.of[LIMIT_WALL];
 	if (!v.of[LIMIT_STACK])
-		v.of[LIMIT_STACK] = within(&rows[LIMIT_STACK], v.of[LIMIT_MEMORY], settings);
+		v.of[LIMIT_STACK] = within(&rows[LIMIT_STACK], v.of[LIMIT_MEMORY], context);
 	return v;
 }
 
@@ -238,9 +254,9 @@ void spec_fill_limits(struct spec_reader *in, const struct runtime_def *def)
 						 [LIMIT_CPUS] = settings->cpus_milli,
 					 } };
 
-	run = fill(in->limits, &def->run.limits, &defaults, settings);
+	run = fill(in->limits, &def->run.limits, &defaults, in->context);
 	defaults.of[LIMIT_WALL] = COMPILE_WALL_MS;
-	compile = fill(in->compile_limits, &def->compile.limits, &defaults, settings);
+	compile = fill(in->compile_limits, &def->compile.limits, &defaults, in->context);
 	store(&run, &s->limits);
 	store(&compile, &s->compile_limits);
 }
