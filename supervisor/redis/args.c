@@ -43,6 +43,20 @@ void args_number(struct redis_args *a, uint64_t n)
 	args_text(a, to);
 }
 
+void args_signed(struct redis_args *a, int n)
+{
+	if (n >= 0) {
+		args_number(a, (uint64_t)n);
+		return;
+	}
+	args_number(a, (uint64_t) - (int64_t)n);
+	if (a->n <= ARGS_MAX) { /* there is room for it: a number of an int is short */
+		char *to = a->numbers[a->n_numbers - 1];
+
+		a->lengths[a->n - 1] = (size_t)snprintf(to, sizeof(a->numbers[0]), "%d", n);
+	}
+}
+
 int args_eval(const struct redis_args *a, struct redis *r, struct redis_script *script, redis_reply_fn *fn, void *arg)
 {
 	int rc;

@@ -29,6 +29,10 @@
  *   cubit:dead               stream   id, payload (bytes as they came), reason, attempts, node,     7 x retention
  *                                     kind, source, group, field
  *   cubit:delayed:<source>   zset     entries that are not due: score is when (TIME, ms)            until due
+ *   cubit:ahead:<stream>     zset     entries that were read ahead, all nodes' together: pending, in    until taken
+ *                                     no lease; beside it ahead-of: (hash, of whom), ahead-by:
+ *                                     <stream>/<owner> (zset, -priority), ahead-owners: (zset, last
+ *                                     turn), ahead-turn: (the turns so far)
  *   cubit:lacking:<node>     zset     hashes of entries that the node left to others, who may have the  seconds
  *                                     image; score is until when (TIME, ms)
  *   cubit:running:<node>     set      ids that the node has leased                                  until ended
@@ -55,7 +59,9 @@
  * Time is that of Redis, TIME and idle times; no clock of a node is compared with another's.
  *
  * The list is taken from its left end (LPOP), as the workers of this list always did: RPUSH makes it first in, first
- * out. Streams know no priority: it is kept, and not looked at.
+ * out, and a priority is kept and not looked at. Of a stream some thousand entries are read ahead, and who has a free
+ * slot takes the one whose turn it is (lua/ahead.lua). They are pending like any others: when all of ahead: is lost, the
+ * scan for entries that nobody is at work on finds them.
  *
  * Needs Redis 6.2 (XAUTOCLAIM's relatives, LMOVE, XADD MINID); 7 knows entries that were trimmed. Not for Redis
  * Cluster: scripts compute names.

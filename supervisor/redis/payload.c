@@ -212,6 +212,7 @@ static int read_spec(json_t *o, const struct job_context *context, struct redis_
 		return r;
 	p->delay_ms = spec->delay_ms;
 	p->retention_ms = spec->retention_ms;
+	p->priority = spec->priority;
 	p->spec = job_spec_text(spec, &p->spec_size);
 	job_spec_free(spec);
 	return p->spec ? 0 : error_set(err, ENOMEM, "out of memory");

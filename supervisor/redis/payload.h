@@ -29,6 +29,7 @@ struct redis_payload {
 	bool is_cube;
 	char *spec; /* canonical JSON, owned; NULL for a cube */
 	size_t spec_size;
+	int priority;
 	uint64_t delay_ms, retention_ms; /* 0: none; as long as the node keeps results */
 };
 

@@ -100,6 +100,7 @@ void args_init(struct redis_args *a, const struct redis *r);
 void args_bytes(struct redis_args *a, const void *data, size_t size);
 void args_text(struct redis_args *a, const char *text); /* NULL is "" */
 void args_number(struct redis_args *a, uint64_t n);
+void args_signed(struct redis_args *a, int n);
 /* 0, -EAGAIN not now, -ENOMEM. */
 int args_eval(const struct redis_args *a, struct redis *r, struct redis_script *script, redis_reply_fn *fn, void *arg);
 

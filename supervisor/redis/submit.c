@@ -103,6 +103,7 @@ int redis_submit(struct redis *r, const struct queue_job *job, queue_submit_fn *
 	args_number(&a, r->retention_ms);
 	args_number(&a, job->not_before_ms > job->queued_ms ? job->not_before_ms - job->queued_ms : 0);
 	args_number(&a, job->retention_ms);
+	args_signed(&a, job->priority);
 	rc = args_eval(&a, r, &redis_lua_submit, on_submitted, s);
 	if (rc < 0)
 		free(s);

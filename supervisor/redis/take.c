@@ -157,6 +157,7 @@ static void keep_job(struct beginning *b, const redisReply *reply)
 		.queued_ms = h->queued_ms,
 		.is_ending = strcmp(reply_text(reply, 4), "1") == 0,
 		.unstarted = (unsigned)reply_number(reply, 5),
+		.priority = b->p.priority,
 		.state = QUEUE_LEASED,
 		.spec = b->p.spec,
 		.spec_size = b->p.spec_size,
@@ -237,6 +238,7 @@ static int begin(struct beginning *b)
 	args_number(&a, REDIS_ALIVE_MS);
 	args_text(&a, b->is_again ? "1" : "0");
 	args_number(&a, b->p.retention_ms);
+	args_signed(&a, b->p.priority);
 	return args_eval(&a, r, &redis_lua_begin, on_begun, b);
 }
 

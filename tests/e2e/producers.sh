@@ -72,7 +72,7 @@ says stdin typed '"runtime": "bash", "source": "cat", "stdin": "typed"'
 says env set '"runtime": "bash", "source": "echo $V", "env": {"V": "set"}'
 says policy strict '"runtime": "bash", "source": "echo strict", "policy": "strict"'
 says delay_ms late '"runtime": "bash", "source": "echo late", "delay_ms": 300'
-says 'priority, which is not looked at' first '"runtime": "bash", "source": "echo first", "priority": 5'
+says 'priority' first '"runtime": "bash", "source": "echo first", "priority": 5'
 push '{"id": "limited", "runtime": "bash", "source": "sleep 20", "limits": {"wall_ms": 300}}' >/dev/null
 push '{"id": "made", "runtime": "bash", "source": "echo file >a.txt", "outputs": ["a.txt"]}' >/dev/null
 within 20 has_result limited made

@@ -2,6 +2,7 @@
 -- lease     ms; so are delay and keep
 -- is_own    '1': the id is the entry's own
 -- is_again  '1': it was read once more from our own list
+-- priority  as it is shown
 -- asked     ms that what comes of it is to be kept, 0: as the node does
 -- Answers
 --   {'ok', attempt, failures, queued_ms, ending, unstarted}: run it
@@ -13,7 +14,7 @@
 --   {'cancel', attempt, queued_ms}: somebody wants its end
 -- with: prelude entry
 
-local kind, src, g, token, id, owner, spec, lease, attempts, delay, is_own, keep, is_again, asked = unpack(ARGV, 4)
+local kind, src, g, token, id, owner, spec, lease, attempts, delay, is_own, keep, is_again, asked, priority = unpack(ARGV, 4)
 lease, attempts, delay = tonumber(lease), tonumber(attempts), tonumber(delay)
 local jk, t = P .. 'job:' .. id, now()
 local h = redis.call('HMGET', jk, 'state', 'attempt', 'failures', 'node', 'lease_until', 'entry', 'source', 'run',
@@ -74,7 +75,7 @@ if same and state == 'running' then
 end
 local base = {'id', id, 'owner', owner, 'kind', kind, 'source', src, 'group', g, 'entry', token, 'spec', spec,
   'queued_ms', int(queued), 'attempt', attempt, 'failures', failures, 'reason', reason,
-  'unstarted', h[13] or '0', 'retention', asked}
+  'unstarted', h[13] or '0', 'retention', asked, 'priority', priority}
 if not same or not alive then redis.call('ZADD', P .. 'index', int(queued), id) end
 if tonumber(h[10] or 0) > t then
   redis.call('HSET', jk, 'state', 'waiting', 'not_before', int(tonumber(h[10])), unpack(base))

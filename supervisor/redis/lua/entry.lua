@@ -1,9 +1,36 @@
 -- An entry is (kind, source, group, token): kind 'stream' or 'list'; token is the id of a stream's entry, the payload of a
 -- list's.
 
+-- What was read ahead of a stream, for all nodes: owners take turns in it; of one owner the highest priority goes first, then
+-- the oldest. Entries of equal priority stand in the order of their ids, written with zeros in front.
+local function padded(token)
+  local ms, n = string.match(token, '^(%d+)%-(%d+)$')
+  return string.rep('0', 20 - #ms) .. ms .. '-' .. string.rep('0', 20 - #n) .. n
+end
+local function ahead_by(src, owner) return P .. 'ahead-by:' .. src .. '/' .. owner end
+local function turn(src) return redis.call('ZADD', P .. 'ahead-turn:' .. src, 'INCR', 1, 't') end
+local function is_ahead(src, token) return redis.call('HGET', P .. 'ahead-of:' .. src, token) end
+local function put_ahead(src, token, owner, priority)
+  if is_ahead(src, token) then return end
+  redis.call('HSET', P .. 'ahead-of:' .. src, token, owner)
+  redis.call('ZADD', P .. 'ahead:' .. src, 0, token)
+  redis.call('ZADD', ahead_by(src, owner), int(-priority), padded(token))
+  if not redis.call('ZSCORE', P .. 'ahead-owners:' .. src, owner) then
+    redis.call('ZADD', P .. 'ahead-owners:' .. src, turn(src), owner)
+  end
+end
+local function drop_ahead(src, token)
+  local owner = is_ahead(src, token)
+  if not owner then return end
+  redis.call('HDEL', P .. 'ahead-of:' .. src, token)
+  redis.call('ZREM', P .. 'ahead:' .. src, token)
+  redis.call('ZREM', ahead_by(src, owner), padded(token))
+  if redis.call('ZCARD', ahead_by(src, owner)) == 0 then redis.call('ZREM', P .. 'ahead-owners:' .. src, owner) end
+end
 -- Nothing is left of it.
 local function ack(kind, src, group, token, node)
   redis.call('ZREM', P .. 'delayed:' .. src, token)
+  if kind == 'stream' then drop_ahead(src, token) end
   if kind == 'stream' then
     redis.pcall('XACK', src, group, token)
     redis.pcall('XDEL', src, token)

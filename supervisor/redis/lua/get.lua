@@ -8,6 +8,7 @@ local id, with_journal, keep, ends = unpack(ARGV, 4)
 local w = redis.call('HMGET', P .. 'job:' .. id, 'state', 'kind', 'source', 'entry', 'failures')
 if w[1] == 'waiting' and w[2] == 'stream' and not there(w[2], w[3], w[4]) then
   redis.call('ZREM', P .. 'delayed:' .. (w[3] or ''), w[4] or '')
+  drop_ahead(w[3] or '', w[4] or '')
   job_dead(id, 'lost: its entry was taken out of the stream (trimmed?) before it had run', w[5] or 0,
     tonumber(keep), ends)
 end

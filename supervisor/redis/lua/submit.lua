@@ -5,7 +5,7 @@
 -- {'ok', id}, {'same', id}, {'used'} the key with another request, {'taken'} the id, {'full'}
 -- with: prelude
 
-local s, g, field, payload, id, owner, spec, most, keep, key, fingerprint, retention, delay, asked = unpack(ARGV, 4)
+local s, g, field, payload, id, owner, spec, most, keep, key, fingerprint, retention, delay, asked, priority = unpack(ARGV, 4)
 local kk = P .. 'key:' .. owner .. ':' .. key
 if key ~= '' then
   local k = redis.call('HMGET', kk, 'fingerprint', 'id')
@@ -18,7 +18,7 @@ local entry = redis.call('XADD', s, '*', field, payload)
 local jk = P .. 'job:' .. id
 redis.call('HSET', jk, 'id', id, 'state', 'waiting', 'attempt', 0, 'failures', 0, 'owner', owner, 'kind', 'stream',
   'source', s, 'group', g, 'entry', entry, 'spec', spec, 'queued_ms', int(now()),
-  'retention', asked)
+  'retention', asked, 'priority', priority)
 redis.call('ZADD', P .. 'index', int(now()), id)
 if tonumber(delay) > 0 then redis.call('HSET', jk, 'not_before', int(now() + tonumber(delay))) end
 redis.call('PEXPIRE', jk, keep)

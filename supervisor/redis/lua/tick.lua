@@ -23,7 +23,7 @@ for i = 11, #ARGV, 3 do
     local n, p = redis.pcall('XLEN', s), redis.pcall('XPENDING', s, ARGV[i + 2])
     if type(n) == 'number' then
       waiting = n
-      if not p.err then waiting = math.max(0, n - p[1]) + math.min(n, delayed) end
+      if not p.err then waiting = math.max(0, n - p[1]) + math.min(n, delayed + redis.call('ZCARD', P .. 'ahead:' .. s)) end
     end
   else
     local n = redis.pcall('LLEN', s)

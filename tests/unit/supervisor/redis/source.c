@@ -1276,6 +1276,93 @@ static void test_chaos(void)
 	node_close(&b);
 }
 
+static void push_of(const char *id, const char *owner, int priority)
+{
+	char json[512];
+
+	(void)snprintf(json, sizeof(json),
+		       "{\"id\":\"%s\",\"owner\":\"%s\",\"language\":\"python\",\"code\":\"1\",\"priority\":%d}", id,
+		       owner, priority);
+	(void)rc("XADD cubit:jobs * job %s", json);
+}
+
+/* The how manyth that was taken; from 1. */
+static size_t turn_of(struct node *n, const char *id)
+{
+	for (size_t i = 0; i < n->n_taken; i++)
+		if (strcmp(n->taken[i].id, id) == 0)
+			return i + 1;
+	return 0;
+}
+
+static void take_one(struct node *n, struct source *s, const struct queue_job *q)
+{
+	(void)s;
+	(void)q;
+	n->is_auto = false;
+	n->n_taken++;
+}
+
+/* Owners take turns; of one owner the highest priority goes first, then the oldest. */
+static void test_turns(void)
+{
+	struct node a, b;
+	bool is_in_order = true;
+	char id[32];
+
+	flush();
+	for (int i = 0; i < 30; i++) {
+		(void)snprintf(id, sizeof(id), "a%d", i);
+		push_of(id, "ann", 0);
+	}
+	push_of("b0", "bob", -3);
+	push_of("b1", "bob", 0);
+	push_of("high", "ann", 7);
+	push_of("low", "ann", -7);
+	(void)rc("XADD cubit:jobs * job %s", "{\"id\":\"c\",\"language\":\"python\",\"code\":\"1\"}");
+	(void)rc("XADD cubit:jobs * job %s", "[not json");
+	node_open(&a, "a");
+	a.slots = 1;
+	UNTIL(a.n_taken == 35, "all of several owners are taken, one at a time");
+	is_int(turn_of(&a, "high"), 1, "the first owner's most urgent one first");
+	ok(turn_of(&a, "b1") <= 3 && turn_of(&a, "b0") <= 7, "another owner's as soon as it is its turn (%zu, %zu)",
+	   turn_of(&a, "b1"), turn_of(&a, "b0"));
+	ok(turn_of(&a, "b1") < turn_of(&a, "b0"), "of one owner the more urgent one");
+	ok(turn_of(&a, "c") <= 4, "who says no owner has a turn too (%zu)", turn_of(&a, "c"));
+	is_int(turn_of(&a, "low"), 35, "what is not urgent comes last");
+	for (int i = 0; i < 29; i++) {
+		char next[32];
+
+		(void)snprintf(id, sizeof(id), "a%d", i);
+		(void)snprintf(next, sizeof(next), "a%d", i + 1);
+		is_in_order &= turn_of(&a, id) < turn_of(&a, next);
+	}
+	ok(is_in_order, "equals in the order of their pushes");
+	UNTIL(dead() == 1, "what nobody can read is a dead letter");
+	is_int(taken(&a, "high")->priority, 7, "a job has its priority");
+	is_int(NUMBER("EXISTS cubit:ahead:cubit:jobs cubit:ahead-of:cubit:jobs cubit:ahead-owners:cubit:jobs "
+		      "cubit:ahead-by:cubit:jobs/ann"),
+	       0, "nothing of the turns is left");
+	node_close(&a);
+
+	flush();
+	for (int i = 0; i < 20; i++) {
+		(void)snprintf(id, sizeof(id), "a%d", i);
+		push_of(id, "ann", 0);
+	}
+	node_open(&a, "a");
+	a.slots = 1;
+	a.works = take_one;
+	UNTIL(a.n_taken == 1, "a node that has room for one");
+	is_int(NUMBER("ZCARD cubit:ahead:cubit:jobs"), 19, "has read on");
+	(void)rc("DEL cubit:ahead:cubit:jobs cubit:ahead-of:cubit:jobs");
+	(void)rc("XADD cubit:jobs * job %s", "{\"id\":\"d\",\"owner\":\"dan\",\"language\":\"python\",\"code\":\"1\"}");
+	node_open(&b, "b");
+	UNTIL(b.n_taken >= 20, "another node takes all of that, also when its order was lost");
+	node_close(&b);
+	node_close(&a);
+}
+
 int main(void)
 {
 	const char *given = getenv("CUBIT_TEST_DIR");
@@ -1299,6 +1386,7 @@ int main(void)
 	test_restart();
 	test_cancel();
 	test_list();
+	test_turns();
 	test_events();
 	test_channels();
 	test_submit();
