@@ -104,7 +104,12 @@ AS_CALLER = tools/as-caller $(BUILD)
 # ---- building -------------------------------------------------------------------------------------------------
 
 .PHONY: all
-all: $(addprefix $(BUILD)/bin/,$(PROGRAMS)) ## build the programs
+all: $(addprefix $(BUILD)/bin/,$(PROGRAMS) cubit-producer) ## build the programs
+
+$(BUILD)/bin/cubit-producer: tools/producer/cubit-producer
+	@mkdir -p $(@D)
+	$(call say,CP,$@)
+	$(Q)install -m 755 $< $@
 
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -355,7 +360,7 @@ install: ## into DESTDIR and PREFIX: programs, image recipes, profiles, man page
 	$(Q)$(AS_CALLER) $(MAKE) --no-print-directory all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man $(DESTDIR)$(UNIT_DIR) \
 		$(DESTDIR)$(PREFIX)/share/cubit/policies $(LIBEXEC)/recipes
-	install -m 755 $(addprefix $(BUILD)/bin/,$(PROGRAMS)) tools/producer/cubit-producer $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(addprefix $(BUILD)/bin/,$(PROGRAMS) cubit-producer) $(DESTDIR)$(PREFIX)/bin/
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	$(BUILD)/bin/cubit completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/cubit
 	install -m 755 tools/mkimage $(LIBEXEC)/

@@ -20,7 +20,7 @@
 command -v redis-server >/dev/null || skip_all 'no redis-server (tools/setup e2e)'
 
 # shellcheck disable=SC2034 # for whoever sources this
-producer=$CUBIT_SRC/tools/producer/cubit-producer
+producer=$CUBIT_BUILD/bin/cubit-producer
 redis_dir=$dir/redis redis_socket=$dir/redis.sock
 # shellcheck disable=SC2034
 redis_url=unix://$redis_socket
