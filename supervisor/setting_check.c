@@ -33,6 +33,13 @@ int setting_check_node(const char *text, struct error *err)
 	return parse_id(text, err);
 }
 
+int setting_check_guests(const char *text, struct error *err)
+{
+	if (text[0] == 'c' && strncmp(text, "cubit_", 6) == 0)
+		return error_set(err, EINVAL, "this is a key: it is the id of one that is wanted (`cubit key ls`)");
+	return text[0] ? parse_id(text, err) : 0;
+}
+
 int setting_check_user(const char *text, struct error *err)
 {
 	uint64_t uid;

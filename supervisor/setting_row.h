@@ -36,9 +36,9 @@ struct error;
 
 /* May the value be this? Returns 0, or -EINVAL with the reason; -ENOMEM. */
 typedef int setting_check_fn(const char *text, struct error *err);
-setting_check_fn setting_check_directory, setting_check_run, setting_check_node, setting_check_user,
-	setting_check_level, setting_check_format, setting_check_admin_key, setting_check_listen, setting_check_origins,
-	setting_check_images, setting_check_prefixes;
+setting_check_fn setting_check_directory, setting_check_run, setting_check_node, setting_check_guests,
+	setting_check_user, setting_check_level, setting_check_format, setting_check_admin_key, setting_check_listen,
+	setting_check_origins, setting_check_images, setting_check_prefixes;
 
 /* ---- setting_table.c ---- */
 

@@ -108,6 +108,7 @@ const struct setting_row setting_rows[] = {
 
 	VALUE("CUBIT_RATE",  KIND_NUMBER, rate_per_s, "50",  0, 1000000,  "requests a second that one key may make; 0: any number"),
 	VALUE("CUBIT_BURST", KIND_NUMBER, rate_burst, "200", 1, 10000000, "requests that it may make at once after a pause"),
+	TEXT("CUBIT_GUESTS",            guests,            "", setting_check_guests,   "id of the key whose rights who comes without a key has, each address with quotas of its own; empty: nobody comes without a key"),
 	TEXT("CUBIT_ORIGINS",           origins,           "", setting_check_origins,  "origins besides our own that browsers may come from, separated by blanks"),
 	TEXT("CUBIT_TRUSTED_PROXIES",   trusted_proxies,   "", setting_check_prefixes, "addresses or prefixes whose X-Forwarded-For is believed, separated by blanks"),
 	TEXT("CUBIT_STATUS_NETWORKS",   status_networks,   "127.0.0.0/8 ::1", setting_check_prefixes, "addresses or prefixes that see /metrics and the reasons of /readyz without a key; empty: none but the socket"),

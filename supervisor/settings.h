@@ -72,6 +72,7 @@ struct settings {
 	uint64_t rate_per_s;   /* CUBIT_RATE 50 requests a second of a key; 0: no bucket */
 	uint64_t rate_burst;   /* CUBIT_BURST 200 */
 	char *origins;         /* CUBIT_ORIGINS: further origins that browsers may come from, separated by blanks */
+	char *guests;          /* CUBIT_GUESTS "": id of the key whose rights requests without a key have; "": none */
 	char *trusted_proxies; /* CUBIT_TRUSTED_PROXIES: addresses or prefixes whose X-Forwarded-For is believed */
 	char *status_networks; /* CUBIT_STATUS_NETWORKS "127.0.0.0/8 ::1": who may see /metrics and /readyz' reasons keyless */
 	char *callback_networks; /* CUBIT_CALLBACK_NETWORKS: private prefixes that callbacks may go to; "" : none */

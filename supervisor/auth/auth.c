@@ -109,12 +109,26 @@ void auth_free(struct auth *a)
 
 /* ---- quotas --------------------------------------------------------------------------------------------------- */
 
+/* Addresses are cheap: of guests, no more are counted than have room. */
+static bool may_be_counted(struct auth *a, const char *owner, uint64_t day)
+{
+	if (usage_find(&a->usage, owner) || a->usage.n < GUESTS_MAX)
+		return true;
+	usage_forget(&a->usage, day);
+	return a->usage.n < GUESTS_MAX;
+}
+
 int auth_job_begins(struct auth *a, const struct caller *c, unsigned *ret_retry_s, struct error *err)
 {
 	uint64_t now_ms = time_now_ms();
-	struct usage *u = usage_get(&a->usage, c->owner, usage_day(now_ms));
+	struct usage *u;
 	int r;
 
+	if (c->is_guest && !may_be_counted(a, c->owner, usage_day(now_ms))) {
+		*ret_retry_s = 60;
+		return error_set(err, EDQUOT, "guests: too many of them were here today");
+	}
+	u = usage_get(&a->usage, c->owner, usage_day(now_ms));
 	if (!u)
 		return error_set(err, ENOMEM, "out of memory");
 	r = usage_check(u, &c->quota, now_ms, ret_retry_s, err);
@@ -154,7 +168,7 @@ void auth_request_done(struct auth *a, struct http_request *rq, const struct htt
 	if (route && (status == 401 || status == 403 || status == 429))
 		audit_refused(a, rq, route, status);
 	(void)http_body(rq, &size);
-	if (!c || !c->owner[0] || size == 0)
+	if (!c || !c->owner[0] || size == 0 || (c->is_guest && !usage_find(&a->usage, c->owner)))
 		return;
 	u = usage_get(&a->usage, c->owner, usage_day(time_now_ms()));
 	if (!u)

@@ -5,6 +5,8 @@
  *   key        "cubit_" and 43 characters of base64url (32 random bytes). Stored: its SHA-256 only. Compared in
  *              constant time (a lookup by hash prefix, then CRYPTO_memcmp).
  *   admin key  made by the monitor; the front knows only its hash (CUBIT_ADMIN_HASH).
+ *   guest      who presents nothing, where CUBIT_GUESTS names a key: has its scope `run`, its quotas and its allow-list, as an
+ *              owner of its own: GUEST_OWNER and the address, of IPv6 the /64. Each has its own bucket and quotas.
  *   unix peer  uid 0 is admin. Others need a key, the account of the front (CUBIT_USER) too. No bucket.
  *   session    cookie cubit_session, HttpOnly, SameSite=Strict, 12 h; made by GET /login?token=, where the token comes from
  *              POST /v1/login (admin or any key: the session has that key's rights) and works once, for 10 minutes.
@@ -60,7 +62,8 @@ struct caller {
 	unsigned scopes;
 	struct auth_quota quota;
 	bool is_session;
-	bool is_root; /* root on the unix socket, whatever its key: no rate holds it, and it may use reserves */
+	bool is_guest; /* came without a key; owner is its address, key_id the key whose rights it has */
+	bool is_root;  /* root on the unix socket, whatever its key: no rate holds it, and it may use reserves */
 	char peer[64], request[80]; /* of the request that it made; for the audit log */
 };
 static inline bool caller_is_admin(const struct caller *c)

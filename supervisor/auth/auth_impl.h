@@ -21,6 +21,7 @@ struct http_request;
 
 #define ADMIN_OWNER    "admin"
 #define SESSION_COOKIE "cubit_session"
+#define GUEST_OWNER    "guest-" /* what an address follows; keys have no such owner */
 
 enum {
 	SESSIONS_MAX = 4096,
@@ -32,6 +33,7 @@ enum {
 	TICKETS_MAX = 8192,
 	TICKETS_EACH = 1024,
 	TICKET_S = 600,
+	GUESTS_MAX = 20000, /* owners of whom something is counted, all kinds together, when one more guest comes */
 	AUDIT_EACH = 20000, /* lines kept of each action */
 	/* lines: finding the oldest of an action walks over all of its lines. A prime: actions that take turns, as a
 	 * submission and its end do, each meet it */

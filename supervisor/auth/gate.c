@@ -3,7 +3,8 @@
  * surrounds it reads a request and gives the answer.
  *
  * In this order: a key or token that is presented counts and nothing else does, so a wrong one is refused even where
- * nobody is needed; then the peer of a unix socket; then the cookie of a session.
+ * nobody is needed; then the peer of a unix socket; then the cookie of a session. Who has none of these is a guest, where
+ * guests may come.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -179,6 +180,35 @@ static void decide_ticket(struct auth *a, const struct ask *ask, struct admissio
 	refuse(a, ret, AUTH_TOO_MANY_WRONG_KEYS, "too many wrong keys came from this address");
 }
 
+/* An address as an owner: what cannot be in an id is a dash. */
+static void guest_owner(const char *peer, char *ret, size_t room)
+{
+	char name[PEER_NAME_BYTES];
+
+	peer_name(peer, name);
+	for (char *p = name; *p; p++)
+		if (!((*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') || *p == '.'))
+			*p = '-';
+	(void)snprintf(ret, room, GUEST_OWNER "%s", name); /* fits */
+}
+
+/* Like a session, a page of another origin must not do things in the name of whoever looks at it. */
+static void decide_guest(struct auth *a, const struct ask *ask, struct admission *ret)
+{
+	const struct key *key = *a->settings->guests ? key_table_find_id(&a->keys, a->settings->guests) : NULL;
+
+	if (ask->has_uid || !key || key_is_over(key, time_now_ms()) || !(key->scopes & SCOPE_RUN))
+		return;
+	if (ask->is_changing && ask->is_foreign) {
+		refuse(a, ret, AUTH_CROSS_ORIGIN,
+		       "a page of another origin may not be used by guests; see CUBIT_ORIGINS");
+		return;
+	}
+	ret->caller = (struct caller){ .scopes = SCOPE_RUN, .quota = key->quota, .is_guest = true };
+	guest_owner(ask->peer, ret->caller.owner, sizeof(ret->caller.owner));
+	(void)text_copy(ret->caller.key_id, sizeof(ret->caller.key_id), key->id);
+}
+
 static void decide_caller(struct auth *a, const struct ask *ask, struct admission *ret, struct key **ret_key)
 {
 	const char *text = bearer(ask->authorization);
@@ -193,6 +223,8 @@ static void decide_caller(struct auth *a, const struct ask *ask, struct admissio
 		set_admin(&ret->caller, "unix");
 	else if (ask->session)
 		decide_session(a, ask, ret, ret_key);
+	if (!text && !ask->ticket && ret->status == 0 && !*ret->caller.owner)
+		decide_guest(a, ask, ret);
 }
 
 /* ---- how often ------------------------------------------------------------------------------------------------ */
@@ -201,7 +233,7 @@ static struct bucket *bucket_of(struct auth *a, const struct ask *ask, const str
 {
 	if (key)
 		return &key->bucket;
-	if (so_far->caller.scopes)
+	if (so_far->caller.scopes && !so_far->caller.is_guest)
 		return &a->admin_bucket;
 	return &peer_table_get(a->peers, ask->peer)->requests;
 }
@@ -242,7 +274,7 @@ static void decide_scope(struct auth *a, const struct ask *ask, struct admission
 
 	if (ask->scope == 0 || (c->scopes & (ask->scope | SCOPE_ADMIN)))
 		return;
-	if (c->scopes)
+	if (c->scopes && !c->is_guest)
 		refuse(a, ret, AUTH_NO_SCOPE, "this needs a key with the scope '%s'", scope_name(ask->scope));
 	else if (ask->has_uid)
 		refuse(a, ret, AUTH_NO_KEY, "uid %u needs a key: Authorization: Bearer KEY", (unsigned)ask->uid);

@@ -268,6 +268,10 @@ static int read_key(const char *body, size_t size, struct json_reader *r, struct
 			r, "'" ADMIN_OWNER
 			   "' is the owner of what administrators make; a key with this owner would see all of it");
 	}
+	if (e == 0 && strncmp(ret->owner, GUEST_OWNER, strlen(GUEST_OWNER)) == 0) {
+		(void)json_enter(r, "owner");
+		e = json_refuse(r, "'" GUEST_OWNER "' is what owners begin with who come without a key (CUBIT_GUESTS)");
+	}
 	return e;
 }
 

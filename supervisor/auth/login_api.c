@@ -20,6 +20,8 @@ static int hash_of_caller(const struct auth *a, const struct caller *c, uint8_t 
 {
 	const struct key *key = key_table_find_id(&a->keys, c->key_id);
 
+	if (c->is_guest)
+		return error_set(err, EPERM, "a guest has no key that this could stand for, and needs none");
 	if (c->is_session)
 		return error_set(err, EPERM, "a session cannot make another; use a key");
 	if (key)

@@ -16,6 +16,7 @@
 #include "runtime/base/wall_clock.h"
 #include "supervisor/queue/db.h"
 #include "supervisor/queue/schema.h"
+#include "supervisor/settings.h"
 
 enum { USAGE_DAYS = 400 }; /* kept, for whoever wants to look */
 
@@ -141,6 +142,9 @@ static void on_loaded(const struct error *e, void *arg)
 		l->keys = (struct key_table){ .n = 0 };
 		l->usage = (struct usage_table){ .n = 0 };
 		a->is_ready = true;
+		if (*a->settings->guests && !key_table_find_id(&a->keys, a->settings->guests))
+			log_warning(LOG_FACTS(LOG_STR("key", a->settings->guests)),
+				    "CUBIT_GUESTS names no key that there is, letting nobody in without one");
 	}
 	key_table_done(&l->keys);
 	usage_table_done(&l->usage);

@@ -84,6 +84,21 @@ struct usage *usage_get(struct usage_table *t, const char *owner, uint64_t day)
 	return u;
 }
 
+void usage_forget(struct usage_table *t, uint64_t day)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		struct usage *u = t->all[i];
+
+		if (u->jobs_now == 0 && u->day < day && !u->is_dirty)
+			free(u);
+		else
+			t->all[kept++] = u;
+	}
+	t->n = kept;
+}
+
 int usage_check(const struct usage *u, const struct auth_quota *quota, uint64_t now_ms, unsigned *ret_retry_s,
 		struct error *err)
 {

@@ -136,6 +136,7 @@ static void make_settings(struct settings *s, char *run_dir)
 		.max_disk = 128 * MIB,
 		.slots = 4,
 		.drain_ns = 2 * NS_PER_S,
+		.guests = strdup(""),
 		.origins = strdup(""),
 		.trusted_proxies = strdup(""),
 		.status_networks = strdup(""),

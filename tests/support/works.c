@@ -194,6 +194,7 @@ static void make_settings(struct works *w)
 		.drain_ns = 2 * NS_PER_S,
 		.pool_memory = 256 * MIB,
 		.pool_per_class = 4,
+		.guests = strdup(""),
 		.origins = strdup(""),
 		.trusted_proxies = strdup(""),
 		.status_networks = strdup(""),

@@ -219,6 +219,8 @@ static const struct {
 	{ "CUBIT_USER=", "CUBIT_USER (environment)" },
 	{ "CUBIT_LOG_LEVEL=loud", "CUBIT_LOG_LEVEL (environment): 'loud'" },
 	{ "CUBIT_LOG_FORMAT=xml", "CUBIT_LOG_FORMAT (environment): 'xml'" },
+	{ "CUBIT_GUESTS=no one", "CUBIT_GUESTS (environment): 'no one' is not an id" },
+	{ "CUBIT_GUESTS=cubit_0123456789", "CUBIT_GUESTS (environment): this is a key: it is the id of one that is wanted" },
 	{ "CUBIT_ORIGINS=*", "CUBIT_ORIGINS (environment): '*' is not an origin" },
 	{ "CUBIT_ORIGINS=https://a.b/", "CUBIT_ORIGINS (environment)" },
 	{ "CUBIT_ORIGINS=https://a.b ftp://c", "'ftp://c' is not an origin" },

@@ -240,7 +240,7 @@ static void test_usage(void)
 
 /* ---- the gate ---- */
 
-static struct settings settings = { .rate_per_s = 10, .rate_burst = 100 };
+static struct settings settings = { .rate_per_s = 10, .rate_burst = 100, .guests = (char *)"" };
 static struct auth gate;
 static char session[KEY_TOKEN_BYTES], admin_session[KEY_TOKEN_BYTES];
 
