@@ -1,11 +1,12 @@
 /*
- * A program that is handed to a waiting interpreter sees what it would see when started cold: a list of programs, each run
- * both ways, byte for byte. Needs two of the default images, made where all tests of this build share them
+ * A program that is handed to a waiting interpreter sees what it would see when started cold: a list of programs, and those
+ * of tests/support/seen, which print whatever they can find; each run both ways, byte for byte. Needs two of the default images, made where all tests of this build share them
  * (tests/lib/daemon.sh), or CUBIT_TEST_IMAGES, a store that has them.
  *
  * # timeout: 900
  * # where: host
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -32,6 +33,9 @@ static const char *text_of(const json_t *o, const char *key)
  */
 static const char *const python[] = {
 	"\"source\":\"print('hello')\"",
+	"\"source\":\"import os, site, sys\\nprint(site.getuserbase(), sys.executable, "
+	"os.path.expanduser('~'))\",\"env\":{\"HOME\":\"/tmp\"}",
+	"\"source\":\"import os, sys\\nprint(sys.executable, os.environ)\",\"env\":{\"PATH\":\"/bin:/usr/bin\"}",
 	"\"source\":\"print(__name__, __file__, __doc__, __package__, __spec__, __builtins__, __loader__.__class__)\"",
 	"\"source\":\"print(list(globals()))\\nprint(dir())\\nprint(__loader__.path, __cached__, __annotations__)\"",
 	"\"source\":\"import sys\\nprint(sys.argv, sys.path, sys.orig_argv, sys.flags, "
@@ -186,44 +190,133 @@ static bool is_waiting(void *arg)
 	return is;
 }
 
+/* Where two texts part: the lines. */
+static void show_difference(const char *key, const char *cold, const char *waiting)
+{
+	size_t line = 0, i = 0;
+
+	for (; cold[i] && cold[i] == waiting[i]; i++) {
+		if (cold[i] == '\n')
+			line = i + 1;
+	}
+	diag("%s differs: cold '%.*s', waiting '%.*s'", key, (int)strcspn(cold + line, "\n"), cold + line,
+	     (int)strcspn(waiting + line, "\n"), waiting + line);
+}
+
 static bool is_same(const json_t *a, const json_t *b, const char *key)
 {
-	const json_t *x = json_object_get(a, key), *y = json_object_get(b, key);
-
-	if (json_equal(x, y))
+	if (json_equal(json_object_get(a, key), json_object_get(b, key)))
 		return true;
-	diag("%s differs: cold '%s', waiting '%s'", key, json_string_value(x) ? json_string_value(x) : "?",
-	     json_string_value(y) ? json_string_value(y) : "?");
+	show_difference(key, text_of(a, key), text_of(b, key));
 	return false;
 }
 
-static void compare(const char *runtime, const char *program)
+static json_t *run_waiting(const char *runtime, const char *program)
+{
+	char *text = NULL;
+	json_t *result;
+
+	works_until(&w, is_waiting, (void *)(uintptr_t)runtime);
+	if (asprintf(&text, "{\"runtime\":\"%s\",%s,\"limits\":{\"wall_ms\":20000}}", runtime, program) < 0)
+		abort();
+	result = works_run(&w, text);
+	free(text);
+	return result;
+}
+
+/* name: what the program is called in the title. Returns whether it was handed to one that waited. */
+static bool compare(const char *runtime, const char *program, const char *name)
 {
 	json_t *cold, *warm;
 	char *text = NULL;
-	bool is_good;
+	bool is_good, has_waited;
 
 	if (asprintf(&text, "{\"runtime\":\"%s\",%s,\"limits\":{\"open_files\":255,\"wall_ms\":20000}}", runtime,
 		     program) < 0)
 		abort();
 	cold = works_run(&w, text);
 	free(text);
-	works_until(&w, is_waiting, (void *)(uintptr_t)runtime);
-	if (asprintf(&text, "{\"runtime\":\"%s\",%s,\"limits\":{\"wall_ms\":20000}}", runtime, program) < 0)
-		abort();
-	warm = works_run(&w, text);
-	free(text);
+	warm = run_waiting(runtime, program);
+	has_waited = json_is_true(json_object_get(warm, "prestarted"));
 	is_good = is_same(cold, warm, "status");
 	is_good = is_same(cold, warm, "exit_code") && is_good;
 	is_good = is_same(cold, warm, "signal") && is_good;
 	is_good = is_same(cold, warm, "stdout") && is_good;
 	is_good = is_same(cold, warm, "stderr") && is_good;
 	ok(is_good && !json_is_true(json_object_get(cold, "prestarted")), "%s: %s%s", runtime,
-	   json_is_true(json_object_get(warm, "prestarted")) ? "" : "(cold) ", program);
+	   has_waited ? "" : "(cold) ", name);
 	if (!is_good && getenv("V"))
 		diag("%s", json_dumps(warm, JSON_INDENT(1)));
 	json_decref(cold);
 	json_decref(warm);
+	return has_waited;
+}
+
+/* ---- programs that print whatever they can find ---- */
+
+static int is_program(const struct dirent *d)
+{
+	return d->d_name[0] != '.';
+}
+
+/* Of the file as a member of a request; owned. */
+static char *source_of(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char text[16384], *member = NULL, *quoted;
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+	json_t *o;
+
+	need(n > 0 && (size_t)n < sizeof(text), "%s", path);
+	(void)close(fd);
+	o = json_stringn(text, (size_t)n);
+	quoted = json_dumps(o, JSON_ENCODE_ANY);
+	if (!quoted || asprintf(&member, "\"source\":%s", quoted) < 0)
+		abort();
+	free(quoted);
+	json_decref(o);
+	return member;
+}
+
+static void compare_seen(const char *runtime, const char *ending)
+{
+	const char *src = getenv("CUBIT_SRC");
+	struct dirent **list = NULL;
+	char path[4096];
+	int n;
+
+	(void)snprintf(path, sizeof(path), "%s/tests/support/seen", src ? src : ".");
+	n = scandir(path, &list, is_program, alphasort);
+	need(n > 0, "programs in tests/support/seen");
+	for (int i = 0; i < n; i++) {
+		const char *point = strrchr(list[i]->d_name, '.');
+
+		if (point && strcmp(point, ending) == 0) {
+			char *program;
+
+			(void)snprintf(path, sizeof(path), "%s/tests/support/seen/%s", src ? src : ".",
+				       list[i]->d_name);
+			program = source_of(path);
+			need(compare(runtime, program, list[i]->d_name), "%s waited", runtime);
+			free(program);
+		}
+		free(list[i]);
+	}
+	free(list);
+}
+
+/* What is drawn when an interpreter starts is its own. */
+static void no_two_alike(void)
+{
+	static const char program[] = "\"source\":\"import random\\nprint(hash('x'), random.random(), "
+				      "random.getstate()[1][0])\"";
+	json_t *a = run_waiting("python", program), *b = run_waiting("python", program);
+
+	ok(json_is_true(json_object_get(a, "prestarted")) && json_is_true(json_object_get(b, "prestarted")) &&
+		   strcmp(text_of(a, "status"), "ok") == 0 && strcmp(text_of(a, "stdout"), text_of(b, "stdout")) != 0,
+	   "python: two that waited have hashes and random numbers of their own");
+	json_decref(a);
+	json_decref(b);
 }
 
 /* ---- a front that dies ---- */
@@ -330,10 +423,16 @@ int main(int argc, char **argv)
 	w.settings.memory_bytes = UINT64_C(256) << 20;
 	works_begin(&w);
 	works_front(&w);
+	if (argc < 2 || strcmp(argv[1], "node") != 0) {
+		compare_seen("python", ".py");
+		no_two_alike();
+	}
+	if (argc < 2 || strcmp(argv[1], "python") != 0)
+		compare_seen("node", ".js");
 	for (size_t i = 0; python[i] && (argc < 2 || strcmp(argv[1], "python") == 0); i++)
-		compare("python", python[i]);
+		compare("python", python[i], python[i]);
 	for (size_t i = 0; node[i] && (argc < 2 || strcmp(argv[1], "node") == 0); i++)
-		compare("node", node[i]);
+		compare("node", node[i], node[i]);
 	test_front_dies();
 	works_close(&w);
 	return done_testing();
