@@ -128,6 +128,7 @@ static void on_event(struct run *r)
 			break;
 		r->facts.has_status = true;
 		r->facts.wait_status = (int)e->any.exited.wait_status;
+		r->facts.never_began = e->any.exited.never_began;
 		if (r->facts.stop == STOP_NONE)
 			r->end_ns = believe(e->any.exited.at_ns, r->start_ns);
 		r->phase = PHASE_OVER;

@@ -15,6 +15,8 @@
 
 enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
+#define NO_EXEC_WORDS "the policy refuses execve: no program can start under it"
+
 static const char *const names[VERDICT_COUNT] = {
 #define X(name, text) [VERDICT_##name] = (text),
 	VERDICTS(X)
@@ -75,6 +77,9 @@ static void decide_refused(const struct verdict_facts *f, struct verdict *v)
 	} else if (f->refused_stage == AGENT_STAGE_FORK && f->refused_code == EAGAIN && happened(f->pids_max_hits)) {
 		set(v, VERDICT_PROCESS_LIMIT, "no room for a process while starting (limit %" PRIu64 ")",
 		    f->pids_limit);
+	} else if (f->refused_stage == AGENT_STAGE_POLICY) {
+		v->exit_code = EXIT_NOT_EXECUTABLE;
+		set(v, VERDICT_POLICY_VIOLATION, NO_EXEC_WORDS " (it answers: %s)", why);
 	} else if (f->refused_stage == AGENT_STAGE_EXEC || f->refused_stage == AGENT_STAGE_CWD) {
 		v->exit_code = f->refused_code == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 		set(v, VERDICT_RUNTIME_ERROR, "%s: %s", stage, why);
@@ -114,7 +119,8 @@ static void decide_signal(const struct verdict_facts *f, struct verdict *v)
 {
 	switch (v->signal) {
 	case SIGSYS:
-		set(v, VERDICT_POLICY_VIOLATION, "the system call policy killed it");
+		set(v, VERDICT_POLICY_VIOLATION,
+		    f->never_began ? NO_EXEC_WORDS " (it kills)" : "the system call policy killed it");
 		break;
 	default:
 		/* a mapped page that found no block is SIGBUS, mmap(2) */

@@ -47,6 +47,7 @@ struct verdict_facts {
 	enum verdict_stop stop;
 	bool has_status;        /* pid 1 reported the end of the process */
 	int wait_status;        /* waitpid(2) form */
+	bool never_began;       /* its wait status is of the time before its program began */
 	bool is_refused;        /* it never ran */
 	uint32_t refused_stage; /* enum agent_stage */
 	int refused_code;       /* errno */

@@ -85,6 +85,7 @@ static const struct field exited_fields[] = {
 	FIELD(agent_exited, max_rss_bytes, FIELD_U64),
 	FIELD(agent_exited, agent_ns,      FIELD_U64),
 	FIELD(agent_exited, tasks_made,    FIELD_U32),
+	FIELD(agent_exited, never_began,   FIELD_U8),
 };
 static const struct field file_done_fields[] = {
 	FIELD(agent_file_done, code,     FIELD_U32),

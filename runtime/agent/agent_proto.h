@@ -41,7 +41,7 @@
 
 struct error;
 
-enum { AGENT_VERSION = 2 };
+enum { AGENT_VERSION = 3 };
 
 enum agent_message {
 	AGENT_SETUP = 1,
@@ -152,8 +152,8 @@ struct agent_connect {
 };
 
 /*
- * After SETUP and ATTACH only is_probe = 0 and the identity are filled. After REPORT the agent starts a process through
- * the very function that starts every payload, and that process reads its own /proc.
+ * After SETUP and ATTACH only is_probe = 0 and the identity are filled. After REPORT the agent starts a process that goes
+ * through what every payload goes through, up to its filter, and reads what /proc says of it.
  */
 struct agent_ready {
 	uint32_t is_probe;
@@ -185,6 +185,7 @@ struct agent_exited {
 		agent_ns; /* cpu time that pid 1 itself used from the START to this end: it is in the group's counters */
 	uint32_t
 		tasks_made; /* processes and threads made inside since the START, the program itself among them; 0: unknown */
+	uint8_t never_began; /* it ended before its program began, although nothing of ours failed: the filter, or a signal */
 };
 
 struct agent_file_done {
@@ -229,6 +230,7 @@ struct agent_connected {
 	X(CAPABILITIES, "empty the capability sets")                                                                   \
 	X(SECCOMP, "install the system call filter")                                                                   \
 	X(EXEC, "execute the program")                                                                                 \
+	X(POLICY, "execute the program: the policy refuses execve")                                                    \
 	X(REQUEST, "understand the request")
 
 enum agent_stage {

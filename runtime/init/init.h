@@ -27,10 +27,12 @@ enum proc_state { PROC_FREE, PROC_STARTING, PROC_RUNNING, PROC_ENDED };
 enum proc_kind {
 	PROC_PAYLOAD,
 	PROC_HELPER, /* a file or connect call: its end is not reported, it reports by itself */
-	PROC_PROBE,  /* reads what the kernel says of a process like any payload, for READY */
+	PROC_PROBE,  /* what the kernel says of it, a process like any payload, becomes READY: probe.c */
 };
 
 enum { START_TIMEOUT_MS = 3000, START_WAKE_MS = 5 };
+
+enum { UNBORN_SIGNAL = 10 /* SIGUSR1: a child ended before its program began; fork_unborn() in process.c */ };
 
 /* One process started for the host. */
 struct proc {
@@ -38,7 +40,7 @@ struct proc {
 	enum proc_kind kind;
 	uint32_t seq;
 	pid_t pid;
-	int report_fd;        /* while STARTING: what the child says of its failure; end of file is success */
+	int report_fd; /* while STARTING: ends with exec or with the child. Of a probe: a socket that brings files */
 	uint64_t deadline_ns; /* while STARTING */
 	int fds[3];           /* host ends; once RUNNING, kept only when keeps_stdio(). fds[0] alone for a PTY */
 	bool is_pty;
@@ -46,6 +48,23 @@ struct proc {
 	uint64_t agent_ns; /* what pid 1 had used by then */
 	struct agent_started started;
 	struct agent_exited exited;
+};
+
+/* Why something could not be done: goes out as FAILED or REFUSED. */
+struct failure {
+	enum agent_stage stage;
+	int code; /* positive errno */
+	char object[256];
+};
+
+/*
+ * What a child says before exec: in memory that it shares with pid 1, as the payload's filter may refuse write(2). Only
+ * code of ours runs in a process that has this memory: exec takes it away.
+ */
+struct birth {
+	uint32_t is_filtered; /* the filter is installed */
+	uint32_t has_failed;  /* `failure` is whole */
+	struct failure failure;
 };
 
 struct init_filter {
@@ -58,6 +77,7 @@ struct init {
 	struct init_filter filters[AGENT_FILTERS];
 	int loadavg_fd; /* the kernel's own /proc/loadavg, which ends with the last pid given away inside; -1: none */
 	struct proc procs[INIT_PROCS_MAX];
+	struct birth *births; /* INIT_PROCS_MAX of them: births[i] is of procs[i] */
 	uint8_t in[FRAME_MAX_BYTES];
 	uint8_t out[FRAME_MAX_BYTES];
 };
@@ -69,13 +89,6 @@ static inline bool keeps_stdio(const struct init *in)
 }
 
 /* ---- reply.c ---- */
-
-/* Why something could not be done: goes out as FAILED or REFUSED. */
-struct failure {
-	enum agent_stage stage;
-	int code; /* positive errno */
-	char object[256];
-};
 
 /* Record errno and the object; always returns -1. */
 int fail(struct failure *f, enum agent_stage stage, const char *object);
@@ -137,7 +150,7 @@ void process_announce(struct init *in, const struct proc *p);
 /* Take every dead child; report the ends of processes. */
 void process_reap(struct init *in);
 
-/* A STARTING process's report pipe has something, or its end. */
+/* A STARTING process's report has something, or its end. */
 void process_settle(struct init *in, struct proc *p);
 
 /* Wake up who is STARTING and was stopped; give up on those past their deadline. */
@@ -147,8 +160,31 @@ void process_signal(struct init *in, uint32_t seq, const struct agent_signal *s)
 void process_resize(struct init *in, uint32_t seq, const struct agent_resize *r);
 void process_close_stdin(struct init *in, uint32_t seq);
 
-/* REPORT: a probe process reads what the kernel says of it. */
-void process_report(struct init *in, uint32_t seq);
+/*
+ * Fork a child that is to become a program, or to be a probe. pair: its report, pid 1's end and the child's; taken in
+ * pid 1, and pair[1] stays open in the child. Returns 0 in the child; in pid 1: 1 with p's pid, report and deadline set, or
+ * -1 with f filled.
+ */
+int process_fork(struct init *in, struct proc *p, int pair[2], struct failure *f);
+
+struct birth *birth_of(struct init *in, const struct proc *p);
+
+/* In the child: say f, unless its stage is NONE, and end, whatever calls the filter refuses. */
+_Noreturn void birth_end(struct birth *b, const struct failure *f);
+
+/* In pid 1, when the child has ended: did it say why? */
+bool birth_failed(struct init *in, const struct proc *p, struct failure *ret);
+
+/* ---- probe.c ---- */
+
+/* REPORT: what does the kernel say of a process like any payload? READY or REFUSED follows when the probe has ended. */
+void probe_start(struct init *in, uint32_t seq);
+
+/* Its report socket has something, or its end. */
+void probe_settle(struct proc *p);
+
+/* It has ended and is not reaped: answer, and release it. */
+void probe_report(struct init *in, struct proc *p);
 
 /* ---- file.c, connect.c: each call is a forked child with the caller's identity ---- */
 

@@ -29,6 +29,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -68,6 +69,13 @@ static int receive_setup(struct init *in, int fds[SETUP_FDS], struct failure *f)
 		return fail(f, AGENT_STAGE_RECEIVE, "SETUP");
 	in->setup = m.setup;
 	return 0;
+}
+
+static int share_births(struct init *in, struct failure *f)
+{
+	in->births = mmap(NULL, INIT_PROCS_MAX * sizeof(*in->births), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return in->births == MAP_FAILED ? fail(f, AGENT_STAGE_RECEIVE, "shared memory") : 0;
 }
 
 static void reply_ready(struct init *in, uint32_t seq)
@@ -138,7 +146,7 @@ static bool serve_message(struct init *in)
 		connect_call(in, h.seq, &m.connect);
 		break;
 	case AGENT_REPORT:
-		process_report(in, h.seq);
+		probe_start(in, h.seq);
 		break;
 	case AGENT_ATTACH:
 		attach(in, h.seq);
@@ -220,9 +228,11 @@ int main(void)
 	default_signals(); /* whoever started the supervisor may have ignored SIGCHLD: no end would be seen */
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGCHLD);
+	(void)sigaddset(&set, UNBORN_SIGNAL);
 	(void)sigprocmask(SIG_SETMASK, &set, NULL);
 	signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (signal_fd < 0 || receive_setup(in, fds, &f) < 0 || setup_sandbox(in, fds, &f) < 0) {
+	if (signal_fd < 0 || share_births(in, &f) < 0 || receive_setup(in, fds, &f) < 0 ||
+	    setup_sandbox(in, fds, &f) < 0) {
 		if (f.stage == AGENT_STAGE_NONE)
 			(void)fail(&f, AGENT_STAGE_RECEIVE, "signalfd");
 		reply_failure(in, AGENT_FAILED, 0, &f);

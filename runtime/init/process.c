@@ -2,9 +2,12 @@
  * Processes for the host: start with pipes or a terminal, signal, resize, reap.
  *
  * Between fork and exec a child already has the payload's uid, so every other payload may send it signals. Pid 1
- * therefore never waits for one (vfork(2) would): the child reports through a pipe that exec closes, and pid 1
- * serves on meanwhile. Nothing inside can look into the child: like pid 1 it is not dumpable, so ptrace(2) and /proc
- * refuse it.
+ * therefore never waits for one (vfork(2) would): exec, or the child's end, closes a pipe, and pid 1 serves on
+ * meanwhile. Nothing inside can look into the child: like pid 1 it is not dumpable, so ptrace(2) and /proc refuse it.
+ *
+ * From seccomp(2) to exec the child runs under the payload's filter, and nothing of ours may need a call that a policy
+ * can refuse. What the child has to say it says in memory that it shares with pid 1 (struct birth), and when no call
+ * ends it, an invalid instruction does. Whether its program began is told by the kernel: see fork_unborn().
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +29,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/init/init.h"
 
-enum { ARGS_MAX = 4096, STATUS_BYTES = 8192, FORK_WAIT_MS = 300 };
+enum { ARGS_MAX = 4096, FORK_WAIT_MS = 300 };
 
 /* ---- what is counted from a START to its end ---- */
 
@@ -80,6 +83,7 @@ struct proc *proc_new(struct init *in, enum proc_kind kind, uint32_t seq)
 			.report_fd = -1,
 			.fds = { -1, -1, -1 },
 		};
+		in->births[i] = (struct birth){ .is_filtered = 0 };
 		return p;
 	}
 	errno = EAGAIN;
@@ -263,29 +267,43 @@ static const char *find_path(const char *const env[])
 	return "/usr/local/bin:/usr/bin:/bin";
 }
 
-/* execvp(3) with the payload's own PATH; the errno that says most wins. */
-static void exec_search(const char *const argv[], const char *const env[])
+/* execve(2) that comes back: the errno, 0 when a policy answers with success and does nothing. */
+static int try_exec(const char *file, const char *const argv[], const char *const env[])
+{
+	return execve(file, (char **)(uintptr_t)argv, (char **)(uintptr_t)env) < 0 ? errno : 0;
+}
+
+/* execvp(3) with the payload's own PATH; of the errnos the one that says most. */
+static int exec_search(const char *const argv[], const char *const env[])
 {
 	const char *path = find_path(env);
 	int code = ENOENT;
 	char file[4096];
 
-	if (strchr(argv[0], '/')) {
-		(void)execve(argv[0], (char **)(uintptr_t)argv, (char **)(uintptr_t)env);
-		return;
-	}
+	if (strchr(argv[0], '/'))
+		return try_exec(argv[0], argv, env);
 	while (*path) {
 		size_t n = strcspn(path, ":");
 		int m = snprintf(file, sizeof(file), "%.*s/%s", (int)n, path, argv[0]);
 
 		if (m > 0 && (size_t)m < sizeof(file)) {
-			(void)execve(file, (char **)(uintptr_t)argv, (char **)(uintptr_t)env);
-			if (errno != ENOENT && errno != ENOTDIR)
-				code = errno;
+			int e = try_exec(file, argv, env);
+
+			if (e != ENOENT && e != ENOTDIR)
+				code = e;
 		}
 		path += n + (path[n] == ':');
 	}
-	errno = code;
+	return code;
+}
+
+/*
+ * Does execve(2) get as far as the kernel? There a path at an address that nobody has is EFAULT, and ours, which are in
+ * our memory, never are.
+ */
+static bool is_exec_refused(int code)
+{
+	return code == EFAULT || syscall(SYS_execve, 1UL, NULL, NULL) == 0 || errno != EFAULT;
 }
 
 static const char *start_argv[ARGS_MAX], *start_env[ARGS_MAX];
@@ -294,6 +312,9 @@ static const char *start_argv[ARGS_MAX], *start_env[ARGS_MAX];
 static void become_payload(const struct init *in, const struct agent_start *start, const struct identity *id,
 			   const struct stdio *s, struct failure *f)
 {
+	bool is_refused;
+	int code;
+
 	if (stdio_take(s, start->stdio == AGENT_STDIO_PTY, f) < 0)
 		return;
 	if (set_rlimits(&start->rlimits, f) < 0)
@@ -308,8 +329,21 @@ static void become_payload(const struct init *in, const struct agent_start *star
 	}
 	if (restrict_filter(in, start->filter, f) < 0)
 		return;
-	exec_search(start_argv, start_env);
-	(void)fail(f, AGENT_STAGE_EXEC, start_argv[0]);
+	code = exec_search(start_argv, start_env);
+	is_refused = is_exec_refused(code);
+	errno = code;
+	(void)fail(f, is_refused ? AGENT_STAGE_POLICY : AGENT_STAGE_EXEC, start_argv[0]);
+}
+
+/*
+ * A child that is to become a program has another signal for its end than SIGCHLD. exec makes it SIGCHLD (clone(2), "the
+ * child termination signal"; de_thread() in the kernel), and wait4(2) with __WCLONE finds those children that have another: so
+ * the kernel itself says whether a child ended before its program began. 0 where arguments differ between
+ * architectures.
+ */
+static pid_t fork_unborn(void)
+{
+	return (pid_t)syscall(SYS_clone, UNBORN_SIGNAL, 0, 0, 0, 0);
 }
 
 /*
@@ -321,41 +355,58 @@ static pid_t fork_patiently(struct init *in)
 {
 	const struct timespec pause = { .tv_nsec = NS_PER_MS };
 	const uint64_t deadline = clock_deadline_ns(FORK_WAIT_MS * NS_PER_MS);
-	pid_t pid = fork();
+	pid_t pid = fork_unborn();
 
 	while (pid < 0 && errno == EAGAIN && clock_now_ns() < deadline) {
 		(void)nanosleep(&pause, NULL);
 		process_reap(in);
-		pid = fork();
+		pid = fork_unborn();
 	}
 	return pid;
 }
 
-/*
- * Fork with a report pipe. In the child returns 0 with *ret_report the write end (close-on-exec); it is the child's
- * word of failure. In pid 1 returns 1 with p's pid, pipe and deadline set, or -1 with f filled.
- */
-static int fork_reporting(struct init *in, struct proc *p, int *ret_report, struct failure *f)
+int process_fork(struct init *in, struct proc *p, int pair[2], struct failure *f)
 {
-	int pipe_fds[2];
-
-	if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) < 0)
-		return fail(f, AGENT_STAGE_STDIO, "report pipe");
 	p->pid = fork_patiently(in);
 	if (p->pid == 0) {
-		fd_close(&pipe_fds[0]);
-		*ret_report = pipe_fds[1];
+		fd_close(&pair[0]);
 		return 0;
 	}
-	fd_close(&pipe_fds[1]);
+	fd_close(&pair[1]);
 	if (p->pid < 0) {
 		(void)fail(f, AGENT_STAGE_FORK, "process");
-		fd_close(&pipe_fds[0]);
+		fd_close(&pair[0]);
 		return -1;
 	}
-	p->report_fd = pipe_fds[0];
+	p->report_fd = pair[0];
 	p->deadline_ns = clock_deadline_ns(START_TIMEOUT_MS * NS_PER_MS);
 	return 1;
+}
+
+struct birth *birth_of(struct init *in, const struct proc *p)
+{
+	return &in->births[p - in->procs];
+}
+
+_Noreturn void birth_end(struct birth *b, const struct failure *f)
+{
+	if (f->stage != AGENT_STAGE_NONE) {
+		b->failure = *f;
+		__atomic_store_n(&b->has_failed, 1, __ATOMIC_RELEASE);
+	}
+	(void)syscall(SYS_exit_group, 0);
+	(void)syscall(SYS_exit, 0);
+	__builtin_trap(); /* a policy refuses both: no call ends it */
+}
+
+bool birth_failed(struct init *in, const struct proc *p, struct failure *ret)
+{
+	const struct birth *b = birth_of(in, p);
+
+	if (!__atomic_load_n(&b->has_failed, __ATOMIC_ACQUIRE))
+		return false;
+	*ret = b->failure;
+	return true;
 }
 
 /* The host's ends that there are, without gaps. */
@@ -375,7 +426,7 @@ static int try_start(struct init *in, const struct agent_start *start, struct pr
 		     struct failure *f)
 {
 	struct identity id;
-	int report = -1, r;
+	int report[2], r;
 
 	if (identity_resolve(in, start->uid, start->gid, &id) < 0)
 		return fail(f, AGENT_STAGE_CREDENTIALS, "uid or gid 0");
@@ -388,12 +439,13 @@ static int try_start(struct init *in, const struct agent_start *start, struct pr
 	if (stdio_open(s, &id, start) < 0)
 		return fail(f, AGENT_STAGE_STDIO, "descriptors");
 	p->is_pty = start->stdio == AGENT_STDIO_PTY;
-	r = fork_reporting(in, p, &report, f);
+	if (pipe2(report, O_CLOEXEC | O_NONBLOCK) < 0)
+		return fail(f, AGENT_STAGE_STDIO, "report pipe");
+	r = process_fork(in, p, report, f);
 	if (r != 0)
 		return r < 0 ? -1 : 0;
 	become_payload(in, start, &id, s, f);
-	/* below PIPE_BUF, into an empty pipe: whole */
-	_exit(write(report, f, sizeof(*f)) == (ssize_t)sizeof(*f) ? 127 : 126);
+	birth_end(birth_of(in, p), f);
 }
 
 void process_start(struct init *in, uint32_t seq, const struct agent_start *start)
@@ -440,27 +492,20 @@ static void refuse_start(struct init *in, struct proc *p, const struct failure *
 
 void process_settle(struct init *in, struct proc *p)
 {
-	union {
-		struct failure failure;
-		struct agent_ready ready;
-	} said;
-	ssize_t n = read(p->report_fd, &said, sizeof(said));
+	struct failure f;
+	char none;
 
-	if (n < 0)
+	if (p->kind == PROC_PROBE) {
+		probe_settle(p);
+		return;
+	}
+	if (read(p->report_fd, &none, sizeof(none)) < 0)
 		return; /* EAGAIN: woken for nothing */
 	fd_close(&p->report_fd);
-	if (p->kind == PROC_PROBE && n == (ssize_t)sizeof(said.ready)) {
-		reply(in, AGENT_READY, p->seq, &said.ready, NULL, 0);
-		proc_release(p);
-	} else if (n == (ssize_t)sizeof(said.failure)) {
-		refuse_start(in, p, &said.failure);
-	} else if (p->kind == PROC_PROBE) {
-		const struct failure f = { .stage = AGENT_STAGE_SECCOMP, .code = EIO, .object = "probe" };
-
+	if (birth_failed(in, p, &f))
 		refuse_start(in, p, &f);
-	} else {
+	else
 		started(in, p);
-	}
 }
 
 void process_push(struct init *in)
@@ -495,7 +540,7 @@ void process_announce(struct init *in, const struct proc *p)
 
 /* ---- ends ---- */
 
-static void ended(struct init *in, struct proc *p, int status, const struct rusage *ru)
+static void ended(struct init *in, struct proc *p, int status, bool has_begun, const struct rusage *ru)
 {
 	uint32_t last;
 
@@ -521,11 +566,32 @@ static void ended(struct init *in, struct proc *p, int status, const struct rusa
 		.max_rss_bytes = (uint64_t)ru->ru_maxrss * 1024,
 		.agent_ns = own_cpu_ns() - p->agent_ns,
 		.tasks_made = last > p->last_pid ? last - p->last_pid : 0, /* less: the numbers began anew */
+		.never_began = !has_begun,
 	};
 	p->state = PROC_ENDED;
 	reply(in, AGENT_EXITED, p->seq, &p->exited, NULL, 0);
 	if (!keeps_stdio(in))
 		proc_release(p); /* nobody will come and ask again */
+}
+
+/* Those whose program never began: see fork_unborn(). A probe is read before it is gone for good. */
+static void reap_unborn(struct init *in)
+{
+	siginfo_t si = { .si_pid = 0 };
+	struct rusage ru;
+	struct proc *p;
+	int status;
+
+	while (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT | __WCLONE) == 0 && si.si_pid > 0) {
+		p = proc_by_pid(in, si.si_pid);
+		if (p && p->kind == PROC_PROBE) {
+			probe_report(in, p);
+			p = NULL;
+		}
+		if (wait4(si.si_pid, &status, WNOHANG | __WCLONE, &ru) > 0 && p)
+			ended(in, p, status, false, &ru);
+		si.si_pid = 0;
+	}
 }
 
 void process_reap(struct init *in)
@@ -534,11 +600,12 @@ void process_reap(struct init *in)
 	int status;
 	pid_t pid;
 
+	reap_unborn(in);
 	while ((pid = wait4(-1, &status, WNOHANG, &ru)) > 0) {
 		struct proc *p = proc_by_pid(in, pid);
 
 		if (p) /* the rest were orphans: reaping them is what pid 1 is for */
-			ended(in, p, status, &ru);
+			ended(in, p, status, true, &ru);
 	}
 }
 
@@ -610,99 +677,4 @@ void process_close_stdin(struct init *in, uint32_t seq)
 	}
 	fd_close(&p->fds[0]);
 	reply(in, AGENT_DONE, seq, NULL, NULL, 0);
-}
-
-/* ---- self-report ---- */
-
-static uint64_t status_number(const char *text, const char *key, int base)
-{
-	const char *p = strstr(text, key);
-	uint64_t v = 0;
-
-	if (!p)
-		return UINT64_MAX;
-	for (p += strlen(key); *p == ' ' || *p == '\t';)
-		p++;
-	for (; *p; p++) {
-		int digit = *p >= '0' && *p <= '9' ? *p - '0' : *p >= 'a' && *p <= 'f' ? *p - 'a' + 10 : 99;
-
-		if (digit >= base)
-			break;
-		v = v * (uint64_t)base + (uint64_t)digit;
-	}
-	return v;
-}
-
-static void copy_line(char *ret, size_t room, const char *text, const char *key)
-{
-	const char *p = strstr(text, key);
-	size_t used = strnlen(ret, room), n;
-
-	if (!p)
-		return;
-	n = strcspn(p, "\n");
-	if (used + n + 2 > room)
-		return;
-	memcpy(ret + used, p, n);
-	ret[used + n] = '\n';
-	ret[used + n + 1] = '\0';
-}
-
-static size_t read_own(const char *path, char *ret, size_t room)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, ret, room - 1);
-
-	fd_close(&fd);
-	ret[n > 0 ? n : 0] = '\0';
-	return n > 0 ? (size_t)n : 0;
-}
-
-/* In the probe: what /proc says of a process that went through all a payload goes through. */
-static void fill_report(struct agent_ready *ready)
-{
-	static char text[STATUS_BYTES];
-
-	(void)read_own("/proc/self/status", text, sizeof(text));
-	*ready = (struct agent_ready){
-		.is_probe = 1,
-		.seccomp = (uint32_t)status_number(text, "\nSeccomp:", 10),
-		.no_new_privs = (uint32_t)status_number(text, "\nNoNewPrivs:", 10),
-		.cap_eff = status_number(text, "\nCapEff:", 16),
-		.cap_prm = status_number(text, "\nCapPrm:", 16),
-		.cap_bnd = status_number(text, "\nCapBnd:", 16),
-		.uid = (uint32_t)status_number(text, "\nUid:", 10),
-		.gid = (uint32_t)status_number(text, "\nGid:", 10),
-	};
-	copy_line(ready->speculation, sizeof(ready->speculation), text, "Speculation_Store_Bypass:");
-	copy_line(ready->speculation, sizeof(ready->speculation), text, "SpeculationIndirectBranch:");
-	(void)read_own("/proc/self/uid_map", ready->uid_map, sizeof(ready->uid_map));
-}
-
-void process_report(struct init *in, uint32_t seq)
-{
-	struct failure f = { .stage = AGENT_STAGE_NONE };
-	struct proc *p = proc_new(in, PROC_PROBE, seq);
-	struct agent_ready ready;
-	struct identity id;
-	int report = -1, r;
-
-	(void)identity_resolve(in, UINT32_MAX, UINT32_MAX, &id); /* the default identity always resolves */
-	if (!p)
-		(void)fail(&f, AGENT_STAGE_REQUEST, "process table");
-	r = p ? fork_reporting(in, p, &report, &f) : -1;
-	if (r < 0) {
-		if (p)
-			proc_release(p);
-		reply_refused(in, seq, &f);
-	}
-	if (r != 0)
-		return;
-	if (restrict_identity(&id, "/", &f) == 0 && restrict_filter(in, AGENT_FILTER_RUN, &f) == 0) {
-		/* readable again after the identity changed, as any exec would make it */
-		(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-		fill_report(&ready);
-		_exit(write(report, &ready, sizeof(ready)) == (ssize_t)sizeof(ready) ? 0 : 1);
-	}
-	_exit(write(report, &f, sizeof(f)) == (ssize_t)sizeof(f) ? 0 : 1);
 }

@@ -338,6 +338,7 @@ void job_stage_exited(struct job *job, const struct agent_event *e)
 
 	p->facts.has_status = true;
 	p->facts.wait_status = (int)exited->wait_status;
+	p->facts.never_began = exited->never_began;
 	p->end_ns = believe(exited->at_ns, p->start_ns);
 	p->has_ended = true;
 	p->max_rss_bytes = exited->max_rss_bytes;

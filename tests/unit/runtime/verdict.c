@@ -42,6 +42,8 @@ static const struct row rows[] = {
 
 	/* ---- the policy and resource limits of one process ---- */
 	{ "the filter killed it", { KILLED(SIGSYS) }, VERDICT_POLICY_VIOLATION, -1, SIGSYS, "policy killed it" },
+	{ "the filter killed it at execve", { KILLED(SIGSYS), .never_began = true }, VERDICT_POLICY_VIOLATION, -1, SIGSYS, "the policy refuses execve: no program can start under it (it kills)" },
+	{ "killed by somebody before it began", { KILLED(SIGKILL), .never_began = true }, VERDICT_SIGNALED, -1, SIGKILL, "ended by SIGKILL" },
 	{ "it sent itself SIGXCPU", { KILLED(SIGXCPU) }, VERDICT_SIGNALED, -1, SIGXCPU, "ended by SIGXCPU" },
 	{ "it sent itself SIGXFSZ", { KILLED(SIGXFSZ) }, VERDICT_SIGNALED, -1, SIGXFSZ, "ended by SIGXFSZ" },
 	{ "RLIMIT_FSIZE", { KILLED(SIGXFSZ), .file_limit_bytes = 4096 }, VERDICT_DISK_LIMIT, -1, SIGXFSZ, "over the limit of 4096 bytes" },
@@ -87,6 +89,7 @@ static const struct row rows[] = {
 	{ "no such program", { REFUSED(EXEC, ENOENT) }, VERDICT_RUNTIME_ERROR, 127, 0, "execute the program: No such file" },
 	{ "not a program", { REFUSED(EXEC, EACCES) }, VERDICT_RUNTIME_ERROR, 126, 0, "execute the program: Permission denied" },
 	{ "not a format", { REFUSED(EXEC, ENOEXEC) }, VERDICT_RUNTIME_ERROR, 126, 0, "Exec format error" },
+	{ "a policy that refuses execve", { REFUSED(POLICY, EPERM) }, VERDICT_POLICY_VIOLATION, 126, 0, "the policy refuses execve: no program can start under it (it answers: Operation not permitted)" },
 	{ "no such directory", { REFUSED(CWD, ENOENT) }, VERDICT_RUNTIME_ERROR, 127, 0, "change to the working directory: No such file" },
 	{ "the filter could not be installed", { REFUSED(SECCOMP, EINVAL) }, VERDICT_INTERNAL_ERROR, -1, 0, "install the system call filter: Invalid" },
 	{ "no memory to start in", { REFUSED(FORK, ENOMEM), .oom_kills = 1 }, VERDICT_MEMORY_LIMIT, -1, 0, "out of memory while starting (limit 268435456 bytes)" },

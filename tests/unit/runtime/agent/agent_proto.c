@@ -218,7 +218,7 @@ static void test_headers(void)
 
 	wire[OFFSET_VERSION] = AGENT_VERSION + 1;
 	is_int(decode(wire, size, &h, &err), -EPROTO, "another version is refused");
-	has_str(err.text, "version 3, we speak 2", "by name");
+	has_str(err.text, "protocol version 4, we speak 3", "by name");
 	wire[OFFSET_VERSION] = 0;
 	is_int(decode(wire, size, &h, &err), -EPROTO, "so is version 0");
 	for (uint32_t type = 0; type <= UINT16_MAX; type++) {
