@@ -2,12 +2,10 @@
 #include "policies/profile.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/seccomp.h>
-#include <seccomp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,12 +13,11 @@
 #include <sys/capability.h>
 
 #include "policies/arch.h"
+#include "policies/call_name.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/json_table.h"
-
-enum { NAME_MAX_BYTES = 64 };
 
 static int warn(struct json_reader *p, enum policy_warning_kind kind, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -362,25 +359,52 @@ struct rule_draft {
 	bool has_name, has_names;
 };
 
-/* Letters, digits and underscores, as the kernel names its calls. */
-static bool is_syscall_name(const char *text)
-{
-	size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_");
-
-	return text[n] == '\0' && n > 1 && n <= NAME_MAX_BYTES && !isdigit((unsigned char)text[0]);
-}
-
 static int add_name(struct json_reader *p, json_t *value, void *target)
 {
 	struct policy_rule *rule = ((struct rule_draft *)target)->rule;
 	const char *name = json_string_value(value);
 
-	if (!is_syscall_name(name))
+	if (!policy_call_is_name(name))
 		return json_refuse(p, "'%.60s' is not the name of a system call", name);
 	rule->names[rule->n_names++] = name;
-	if (seccomp_syscall_resolve_name(name) == __NR_SCMP_ERROR)
-		return warn(p, POLICY_WARN_UNKNOWN_NAME, "'%s' is not known to libseccomp, it gets the default action",
-			    name);
+	return 0;
+}
+
+/* Does the rule itself say that it is about kernels that are newer than our table of calls? */
+static bool is_of_the_future(const struct policy_rule *rule)
+{
+	const struct policy_when *in = &rule->includes;
+
+	return in->has_kernel && (in->kernel_major > POLICY_CALLS_MAJOR ||
+				  (in->kernel_major == POLICY_CALLS_MAJOR && in->kernel_minor > POLICY_CALLS_MINOR));
+}
+
+/* A name that no kernel has is a mistake: a rule for "opneat" would silently be none. */
+static int check_names(struct json_reader *p, const struct rule_draft *draft)
+{
+	const struct policy_rule *rule = draft->rule;
+
+	for (size_t i = 0; i < rule->n_names; i++) {
+		const char *name = rule->names[i];
+		size_t before;
+		int r;
+
+		if (policy_call_known(name) == POLICY_CALL_KNOWN)
+			continue;
+		before = draft->has_name ? json_enter(p, ".name") : json_enter(p, ".names[%zu]", i);
+		if (policy_call_known(name) == POLICY_CALL_NEWER || is_of_the_future(rule))
+			r = warn(p, POLICY_WARN_UNKNOWN_NAME,
+				 "'%s' is not known to libseccomp, it gets the default action", name);
+		else
+			r = json_refuse(
+				p,
+				"'%s' is no system call of any kernel known here, up to %d.%d (a rule for newer "
+				"ones has includes.minKernel)",
+				name, POLICY_CALLS_MAJOR, POLICY_CALLS_MINOR);
+		if (r < 0)
+			return r;
+		json_leave(p, before);
+	}
 	return 0;
 }
 
@@ -500,7 +524,9 @@ static int parse_rule(struct json_reader *p, json_t *value, void *target)
 		return r;
 	if (draft.rule->n_names == 0)
 		return json_refuse(p, "names no system call");
-	r = finish_action(p, &draft.action, "action", "errnoRet", &draft.rule->action);
+	r = check_names(p, &draft);
+	if (r == 0)
+		r = finish_action(p, &draft.action, "action", "errnoRet", &draft.rule->action);
 	if (r < 0)
 		return r;
 	draft.rule->is_split = tests_twice(draft.rule);

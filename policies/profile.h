@@ -16,8 +16,9 @@
  * or of one action, and silently drop conditions beside a rule without any.)
  *
  * Two points follow runc. A rule that tests the same argument twice is taken as one rule per condition, "or" instead of
- * the "and" that was probably meant: a warning says so. A name that libseccomp does not know is skipped, with a
- * warning, as profiles name calls of newer kernels; such a call gets the default action.
+ * the "and" that was probably meant: a warning says so. A call of a kernel newer than libseccomp is skipped, with a
+ * warning, as published profiles name such; it gets the default action. Unlike there, a name that no kernel known here has
+ * is refused: it is a mistake, and the rule would be none. A rule with an includes.minKernel beyond those may name what it wants.
  *
  * No process state is touched; nothing here blocks except reading the file.
  *

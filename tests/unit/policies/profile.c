@@ -80,6 +80,10 @@ static const struct bad bads[] = {
 	  "p.json: syscalls[0].names[0]: 'read ' is not the name of a system call", EINVAL },
 	{ DOC("\"syscalls\":[{\"names\":[\"\"]," ALLOWED "}]"),
 	  "p.json: syscalls[0].names[0]: '' is not the name of a system call", EINVAL },
+	{ DOC("\"syscalls\":[{\"names\":[\"read\",\"opneat\"]," ALLOWED "}]"),
+	  "p.json: syscalls[0].names[1]: 'opneat' is no system call of any kernel known here, up to 6.19 (a rule for newer ones has includes.minKernel)", EINVAL },
+	{ DOC("\"syscalls\":[{\"name\":\"opneat\"," ALLOWED ",\"includes\":{\"minKernel\":\"6.19\"}}]"),
+	  "p.json: syscalls[0].name: 'opneat' is no system call of any kernel known here, up to 6.19 (a rule for newer ones has includes.minKernel)", EINVAL },
 	{ RULE("\"name\":\"write\"," ALLOWED), "p.json: syscalls[0].name: 'name' and 'names' do not go together", EINVAL },
 	{ RULE(ALLOWED ",\"priority\":1"), "p.json: syscalls[0].priority: unknown field", EINVAL },
 	{ RULE(ALLOWED ",\"errnoRet\":1"), "p.json: syscalls[0].errnoRet: has no meaning with SCMP_ACT_ALLOW", EINVAL },
@@ -146,7 +150,7 @@ static const char everything[] =
 	"{\"architecture\":\"SCMP_ARCH_AARCH64\",\"subArchitectures\":null}],"
 	"\"flags\":[\"SECCOMP_FILTER_FLAG_LOG\",\"SECCOMP_FILTER_FLAG_SPEC_ALLOW\"],\"syscalls\":["
 	"{\"names\":[\"read\",\"a_call_of_2040\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[],\"comment\":\"why\","
-	"\"includes\":{},"
+	"\"includes\":{\"minKernel\":\"40.1\"},"
 	"\"excludes\":{}},"
 	"{\"name\":\"clone\",\"action\":\"SCMP_ACT_ERRNO\",\"args\":[{\"index\":3,\"value\":18446744073709551615,"
 	"\"valueTwo\":9223372036854775808,\"op\":\"SCMP_CMP_MASKED_EQ\"},{\"index\":1,\"value\":7,\"valueTwo\":9,"
@@ -171,7 +175,8 @@ static void understanding(void)
 	is_int(p->n_rules, 3, "three rules");
 
 	rule = &p->rules[0];
-	ok(rule->n_names == 2 && strcmp(rule->names[1], "a_call_of_2040") == 0, "a name not known yet is kept");
+	ok(rule->n_names == 2 && strcmp(rule->names[1], "a_call_of_2040") == 0,
+	   "a name that a later kernel may have is kept");
 	is_str(rule->comment, "why", "the comment is kept");
 	rule = &p->rules[1];
 	ok(rule->position == 1 && rule->n_names == 1 && strcmp(rule->names[0], "clone") == 0,
