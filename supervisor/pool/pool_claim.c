@@ -75,7 +75,7 @@ void pool_item_ready(struct pool_item *item)
 	pool_pump_later(p, POOL_REFILL_AFTER_END_MS);
 }
 
-void pool_class_failed(struct pool_class *c, const struct error *e)
+void pool_class_failed(struct pool_class *c, const struct error *e, bool is_sandbox)
 {
 	struct pool_wait *w;
 	struct error none = ERROR_INIT;
@@ -93,7 +93,7 @@ void pool_class_failed(struct pool_class *c, const struct error *e)
 		e = &none;
 	}
 	/* those for whom nothing is in the making any more are told: they know whether it is worth another try */
-	while ((w = c->waits) && pool_class_waits(c) > c->n_starting)
+	while (is_sandbox && (w = c->waits) && pool_class_waits(c) > c->n_starting)
 		refuse(w, e); /* which takes it out of the list: NOLINT(clang-analyzer-unix.Malloc) */
 	pool_pump_later(c->pool, POOL_REFILL_AFTER_CLAIM_MS);
 }

@@ -199,7 +199,8 @@ uint64_t pool_cost(const struct pool *p);                  /* of all that stand 
 
 /* A sandbox is ready for use: somebody waits, or it stands there. */
 void pool_item_ready(struct pool_item *item);
-void pool_class_failed(struct pool_class *class, const struct error *e);
+/* One was not made ready. is_sandbox: it was the sandbox and no launcher in it, without which those who wait can do. */
+void pool_class_failed(struct pool_class *class, const struct error *e, bool is_sandbox);
 void pool_image_known(struct pool_image *image, const struct error *e);
 
 /* ---- pool_prove.c ---- */

@@ -137,6 +137,7 @@ static void fail_item(struct pool_item *item, const struct error *e)
 {
 	struct pool_class *c = item->class;
 	bool is_proof = item->purpose == ITEM_TO_PROVE, is_early = item->state != ITEM_READY && !item->process_seq;
+	bool is_launchers = item->process_seq && item->purpose != ITEM_TO_ASK;
 
 	if (item->process_seq && item->purpose == ITEM_FOR_USE && ++c->prestart_failures == POOL_PRESTART_TRIES) {
 		c->is_plain = true;
@@ -152,7 +153,7 @@ static void fail_item(struct pool_item *item, const struct error *e)
 	}
 	if (is_early) /* not of what a runtime starts in it */
 		pool_outcome(c->pool, e);
-	pool_class_failed(c, e);
+	pool_class_failed(c, e, !is_launchers);
 }
 
 static void item_event(struct pool_item *item, enum item_event event, const struct error *e);
@@ -486,7 +487,7 @@ static void begin(struct pool_item *item, const struct created *created)
 	(void)text_copy(item->s.compile_policy_digest, sizeof(item->s.compile_policy_digest),
 			created->m->compile_policy_digest);
 	r = agent_link_new(c->pool->loop, fd_take(&item->s.fds.sock), &handlers, item, &item->s.link, &err);
-	if (r == 0)
+	if (r == 0 && item->purpose != ITEM_TO_ASK)
 		check_policy(item);
 	if (r == 0 && item->purpose == ITEM_TO_ASK) {
 		item_event(item, ITEM_EV_ASK, NULL);
@@ -517,7 +518,7 @@ static void not_made(struct pool_item *item, bool is_wanted, const struct error 
 	}
 	if (e->code != ENOMEDIUM)
 		pool_outcome(c->pool, e);
-	pool_class_failed(c, e);
+	pool_class_failed(c, e, true);
 }
 
 static void on_created(const struct error *e, const struct monitor_created *m, struct sandbox_fds *fds, void *arg)
@@ -620,6 +621,14 @@ static void item_event(struct pool_item *item, enum item_event event, const stru
 
 /* ---- asking for one ---- */
 
+#define DEFAULT_POLICY "default"
+
+static bool may_have_default(const struct settings *s)
+{
+	return !s->allow_policies[0] || text_has_word(s->allow_policies, DEFAULT_POLICY);
+}
+
+/* The version of a language is our question: what a job's policy refuses its programs is no reason not to know it. */
 static void fill_create(const struct pool_item *item, struct monitor_create *m)
 {
 	const struct sandbox_class *w = &item->class->what;
@@ -635,6 +644,10 @@ static void fill_create(const struct pool_item *item, struct monitor_create *m)
 	};
 	(void)text_copy(m->id, sizeof(m->id), item->s.id);
 	(void)text_copy(m->manifest, sizeof(m->manifest), item->s.manifest);
+	if (item->purpose == ITEM_TO_ASK && may_have_default(item->class->pool->settings)) {
+		(void)text_copy(m->policy, sizeof(m->policy), DEFAULT_POLICY);
+		return;
+	}
 	(void)text_copy(m->policy, sizeof(m->policy), w->policy);
 	(void)text_copy(m->compile_policy, sizeof(m->compile_policy), w->compile_policy);
 }
