@@ -63,6 +63,7 @@ const struct setting_row setting_rows[] = {
 	{ "CUBIT_NODE", KIND_TEXT, false, AT(node), "the host name", compute_node, setting_check_node, 0, 0, "name of this machine in results", false },
 	TEXT("CUBIT_RUNTIMES", runtimes_dir, "/etc/cubit/runtimes", setting_check_directory, "directory of further definitions of languages"),
 	TEXT("CUBIT_POLICIES", policies_dir, "/etc/cubit/policies", setting_check_directory, "directory of further policies"),
+	VALUE("CUBIT_POLICIES_REPLACE", KIND_BOOL, replace_policies, "no", 0, 0, "files in CUBIT_POLICIES may replace built-in policies of their names"),
 	VALUE("CUBIT_ID_BASE", KIND_NUMBER,  id_base, "0", 0, 0xeffe0000, "first id of the id ranges, a multiple of 65536; 0: 0x70000000"),
 	VALUE("CUBIT_ID_COUNT", KIND_NUMBER, id_count, "0", 0, 65535, "number of id ranges, one for each sandbox at a time; 0: 4096"),
 	VALUE("CUBIT_ALLOW_UNENFORCED", KIND_BOOL, allow_unenforced, "no", 0, 0, "go on when a limit cannot be enforced on this host"),

@@ -30,6 +30,7 @@ struct settings {
 	char *node;            /* CUBIT_NODE: default the host name */
 	char *runtimes_dir;    /* CUBIT_RUNTIMES /etc/cubit/runtimes */
 	char *policies_dir;    /* CUBIT_POLICIES /etc/cubit/policies */
+	bool replace_policies; /* CUBIT_POLICIES_REPLACE: files in it may have the names of built-in ones */
 	uint64_t id_base;      /* CUBIT_ID_BASE 0: the default of idrange.h */
 	uint64_t id_count;     /* CUBIT_ID_COUNT, the same */
 	bool allow_unenforced; /* CUBIT_ALLOW_UNENFORCED */

@@ -32,6 +32,8 @@ const struct http_route daemon_routes[] = {
 	{ "POST",   "/v1/dead/{id}/replay",  RUN,   api_replay,      "Queue it again", SOURCE, NULL, "Accepted", 202, NULL, 0 },
 	{ "DELETE", "/v1/dead/{id}",         RUN,   api_delete_dead, "Forget it", SOURCE, NULL, NULL, 204, NULL, 0 },
 	{ "GET",    "/v1/runtimes",          RUN,   api_runtimes,    "Languages", NULL, NULL, "Runtimes", 200, NULL, 0 },
+	{ "GET",    "/v1/policies",          RUN,   api_policies,    "Policies that the caller may name, and what is wrong with them", NULL, NULL, "Policies", 200, NULL, 0 },
+	{ "GET",    "/v1/policies/{name}",   RUN,   api_policy,      "One of them, with its profile", NULL, NULL, "Policy", 200, NULL, 0 },
 	{ "GET",    "/v1/pool",              ADMIN, api_pool,        "Sandboxes that stand ready", NULL, NULL, "Pool", 200, NULL, 0 },
 	{ "GET",    "/v1/nodes",             ADMIN, api_nodes,       "Nodes and their capacity", NULL, NULL, "Nodes", 200, NULL, 0 },
 	{ "POST",   "/v1/nodes/{name}/drain", ADMIN, api_drain_node, "It takes no more work from queues", NULL, NULL, "NodeState", 202, NULL, 0 },

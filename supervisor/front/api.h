@@ -41,6 +41,9 @@ void api_metrics(struct http_request *rq);
 void api_openapi(struct http_request *rq);
 void api_runtimes(struct http_request *rq);
 void api_pool(struct http_request *rq);
+/* policies.c */
+void api_policies(struct http_request *rq);
+void api_policy(struct http_request *rq);
 /* api_nodes.c */
 void api_nodes(struct http_request *rq);
 void api_drain_node(struct http_request *rq);

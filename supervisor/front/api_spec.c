@@ -1,27 +1,9 @@
 /* Bodies of POST /v1/run and /v1/jobs: see api_spec.h. */
 #include "supervisor/front/api_spec.h"
 
-#include <stdio.h>
-#include <unistd.h>
-
-#include "policies/builtin.h"
-#include "runtime/base/parse.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/front/submit.h"
 #include "supervisor/http/http.h"
-
-bool front_has_policy(const char *name, void *arg)
-{
-	const struct front *f = arg;
-	char path[4352];
-
-	if (parse_id(name, NULL) < 0)
-		return false;
-	if (policy_builtin_find(name))
-		return true;
-	(void)snprintf(path, sizeof(path), "%s/%s.json", f->settings.policies_dir, name);
-	return access(path, F_OK) == 0;
-}
 
 struct job_spec *api_spec(struct http_request *rq, bool is_queued)
 {

@@ -11,6 +11,7 @@
 #include "supervisor/front/able.h"
 #include "supervisor/front/api.h"
 #include "supervisor/front/front_impl.h"
+#include "supervisor/front/policies.h"
 #include "supervisor/http/http.h"
 #include "supervisor/http/openapi.h"
 #include "supervisor/metrics/metrics.h"
@@ -53,9 +54,18 @@ static bool may_see_status(struct http_request *rq)
 	return http_peer_is_near(rq) || (c && (c->scopes & (SCOPE_STATUS | SCOPE_ADMIN)) != 0);
 }
 
+/* A list that says something, or NULL. */
+static json_t *some(json_t *list)
+{
+	if (json_array_size(list) > 0)
+		return list;
+	json_decref(list);
+	return NULL;
+}
+
 void api_ready(struct http_request *rq)
 {
-	json_t *reasons = json_array();
+	json_t *reasons = json_array(), *warnings = json_array();
 	bool is_ready;
 
 	able_reasons(front_of(rq), add_reason, reasons);
@@ -64,7 +74,10 @@ void api_ready(struct http_request *rq)
 		(void)json_array_clear(reasons);
 		add_reason("the reasons need a key with the scope 'status'; see CUBIT_STATUS_NETWORKS", reasons);
 	}
-	http_reply_json(rq, is_ready ? 200 : 503, json_pack("{s:b,s:o}", "ready", is_ready, "reasons", reasons));
+	if (may_see_status(rq))
+		policies_problems(front_of(rq), add_reason, warnings);
+	http_reply_json(rq, is_ready ? 200 : 503,
+			json_pack("{s:b,s:o,s:o*}", "ready", is_ready, "reasons", reasons, "warnings", some(warnings)));
 }
 
 void api_version(struct http_request *rq)

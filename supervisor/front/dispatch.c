@@ -459,6 +459,7 @@ static int spec_of(struct front *f, const struct source *source, const struct qu
 		.settings = &f->settings,
 		.runtimes = f->runtimes,
 		.has_policy = front_has_policy,
+		.policy_error = front_policy_error,
 		.arg = f,
 		.is_queued = true,
 		.is_stored = true,

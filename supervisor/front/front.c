@@ -39,6 +39,7 @@
 #include "supervisor/front/front_impl.h"
 #include "supervisor/front/front_metrics.h"
 #include "supervisor/front/lookup.h"
+#include "supervisor/front/policies.h"
 #include "supervisor/front/views.h"
 #include "supervisor/http/http.h"
 #include "supervisor/jobs/engine.h"
@@ -53,7 +54,7 @@
 static struct front the_front;
 static unsigned waiting_for; /* what must be there before the doors open */
 
-enum { WAIT_MONITOR = 1, WAIT_AUTH = 2 };
+enum { WAIT_MONITOR = 1, WAIT_AUTH = 2, WAIT_POLICIES = 4 };
 
 /* ---- what the parts ask ---- */
 
@@ -182,6 +183,11 @@ static void on_auth_ready(const struct error *e, void *arg)
 
 /* ---- the monitor ---- */
 
+static void on_policies(struct front *f)
+{
+	arrived(f, WAIT_POLICIES);
+}
+
 static void on_welcome(const struct monitor_welcome *m, void *arg)
 {
 	struct front *f = arg;
@@ -189,6 +195,7 @@ static void on_welcome(const struct monitor_welcome *m, void *arg)
 	f->front_number = m->front_number;
 	f->is_hybrid = m->is_hybrid;
 	text_copy(f->boot_id, sizeof(f->boot_id), m->boot_id);
+	policies_ask(f, on_policies);
 }
 
 static void on_adopt(const struct monitor_adopt *m, struct sandbox_fds *fds, void *arg)
@@ -234,6 +241,7 @@ static void on_reload(void *arg)
 	struct front *f = arg;
 	struct error e = ERROR_INIT;
 
+	policies_ask(f, NULL);
 	if (load_runtimes(f, &e) < 0) {
 		log_error(LOG_FACTS(LOG_STR("error", e.text)), "cannot reload languages, going on with the old ones");
 		return;
@@ -447,6 +455,7 @@ static int start_redis(struct front *f, struct error *err)
 		.settings = &f->settings,
 		.runtimes = f->runtimes,
 		.has_policy = front_has_policy,
+		.policy_error = front_policy_error,
 		.free_slots = free_slots,
 		.word = node_word,
 		.cancel = cancel_here,
@@ -515,7 +524,7 @@ static int start(struct front *f, struct error *err)
 	(void)signal(SIGPIPE, SIG_IGN);
 	f->started_ms = time_now_ms();
 	auth_of = find_auth;
-	waiting_for = WAIT_MONITOR | WAIT_AUTH;
+	waiting_for = WAIT_MONITOR | WAIT_AUTH | WAIT_POLICIES;
 	if (fchdir(FRONT_FD_STATE) < 0) /* the database is opened from here, whatever lies above */
 		return error_errno(err, errno, "enter CUBIT_STATE/front");
 	r = confine_front(&f->settings, FRONT_FD_STATE, err);

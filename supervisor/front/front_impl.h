@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,6 +37,7 @@ enum { FRONT_SOURCES_MAX = 8 };
 struct front {
 	uv_loop_t loop;
 	struct settings settings;
+	json_t *policies;                   /* as the monitor tells, by name: policies.h */
 	const struct runtime_set *runtimes; /* old ones are kept: jobs may still point into them */
 	struct monitor_client *monitor;
 	struct db *db;
@@ -75,6 +77,9 @@ bool front_may(const struct caller *caller, const char *owner);
 
 /* A policy of that name is set up (job_context.has_policy; arg is the front). The monitor has the last word. */
 bool front_has_policy(const char *name, void *arg);
+
+/* Why one that is there cannot be used (job_context.policy_error); NULL: it can. Borrowed until the next list. */
+const char *front_policy_error(const char *name, void *arg);
 
 /* 128 random bits as an id: "j" and 32 hex digits. */
 void front_new_id(char ret[65]);

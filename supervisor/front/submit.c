@@ -138,6 +138,7 @@ int submit_parse(struct front *f, const struct caller *caller, const char *text,
 		.of_key = &ceilings,
 		.runtimes = f->runtimes,
 		.has_policy = front_has_policy,
+		.policy_error = front_policy_error,
 		.arg = f,
 		.is_queued = is_queued,
 		.is_watched = is_queued, /* who has to wait for the end anyway is not made to pay */

@@ -225,7 +225,7 @@ static void reload(struct monitor *m)
 		       (unsigned long long)(clock_now_ns() / NS_PER_US));
 	notify_send(text);
 	log_notice(LOG_NONE, "reading policies and languages again");
-	policy_table_forget(m->policies);
+	policy_table_read(m->policies);
 	front_link_send(&m->link, MONITOR_RELOAD, 0, NULL, NULL, 0);
 	if (m->has_listened)
 		notify_send("READY=1");
@@ -413,10 +413,12 @@ static int open_store(struct monitor *m, struct error *err)
 static int open_tables(struct monitor *m, struct error *err)
 {
 	struct sandboxes_env env;
-	int r = policy_table_new(m->settings->policies_dir, &m->policies, err);
+	int r = policy_table_new(m->settings->policies_dir, m->settings->replace_policies, &m->policies, err);
 
-	if (r == 0)
+	if (r == 0) {
+		policy_table_read(m->policies);
 		r = totals_open(m->settings, &m->totals, err);
+	}
 	if (r < 0)
 		return r;
 	m->images = image_table_new(m->store);

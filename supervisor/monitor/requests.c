@@ -10,6 +10,7 @@
 #include "supervisor/monitor/image_table.h"
 #include "supervisor/monitor/monitor_impl.h"
 #include "supervisor/monitor/notify.h"
+#include "supervisor/monitor/policy_table.h"
 #include "supervisor/monitor/sandboxes.h"
 
 typedef int request_fn(struct monitor *m, uint32_t seq, const union monitor_any *any, struct error *err);
@@ -68,6 +69,17 @@ static int serve_kill(struct monitor *m, uint32_t seq, const union monitor_any *
 	return 0;
 }
 
+static int serve_policies(struct monitor *m, uint32_t seq, const union monitor_any *any, struct error *err)
+{
+	cleanup_fd int list = policy_table_describe(m->policies, err);
+
+	(void)any;
+	if (list < 0)
+		return list;
+	front_link_send(&m->link, MONITOR_POLICY_LIST, seq, NULL, &list, 1);
+	return 0;
+}
+
 static int serve_state(struct monitor *m, uint32_t seq, const union monitor_any *any, struct error *err)
 {
 	(void)seq;
@@ -94,9 +106,10 @@ static int serve_pong(struct monitor *m, uint32_t seq, const union monitor_any *
 }
 
 static request_fn *const requests[] = {
-	[MONITOR_RESOLVE] = serve_resolve, [MONITOR_CREATE] = serve_create, [MONITOR_STAGE] = serve_stage,
-	[MONITOR_TAG] = serve_tag,         [MONITOR_KILL] = serve_kill,     [MONITOR_FINISH] = serve_finish,
-	[MONITOR_STATE] = serve_state,     [MONITOR_PONG] = serve_pong,     [MONITOR_MEASURE] = serve_measure,
+	[MONITOR_RESOLVE] = serve_resolve,   [MONITOR_CREATE] = serve_create, [MONITOR_STAGE] = serve_stage,
+	[MONITOR_TAG] = serve_tag,           [MONITOR_KILL] = serve_kill,     [MONITOR_FINISH] = serve_finish,
+	[MONITOR_STATE] = serve_state,       [MONITOR_PONG] = serve_pong,     [MONITOR_MEASURE] = serve_measure,
+	[MONITOR_POLICIES] = serve_policies,
 };
 
 /* Nothing that a request changed is forgotten: clocks are looked at again before the next wait. */

@@ -32,6 +32,7 @@ struct pending {
 		monitor_created_fn *created;
 		monitor_done_fn *done;
 		monitor_facts_fn *facts;
+		monitor_policies_fn *policies;
 	} fn;
 	void *arg;
 };
@@ -127,6 +128,8 @@ static void fail(const struct pending *p, const struct error *e)
 		p->fn.created(e, NULL, &no_fds, p->arg);
 	else if (p->answer == MONITOR_DONE)
 		p->fn.done(e, p->arg);
+	else if (p->answer == MONITOR_POLICY_LIST)
+		p->fn.policies(e, &none, p->arg);
 	else
 		p->fn.facts(e, NULL, p->arg);
 }
@@ -237,7 +240,9 @@ static struct sandbox_fds take_fds(struct message *m)
 
 static size_t fds_of(uint16_t type)
 {
-	return type == MONITOR_ADOPT || type == MONITOR_CREATED ? MONITOR_FDS_SANDBOX : type == MONITOR_IMAGE ? 1 : 0;
+	if (type == MONITOR_ADOPT || type == MONITOR_CREATED)
+		return MONITOR_FDS_SANDBOX;
+	return type == MONITOR_IMAGE || type == MONITOR_POLICY_LIST ? 1 : 0;
 }
 
 static int on_refused(struct monitor_client *c, struct message *m)
@@ -273,6 +278,9 @@ static int on_answer(struct monitor_client *c, struct message *m)
 		break;
 	case MONITOR_DONE:
 		taken.fn.done(NULL, taken.arg);
+		break;
+	case MONITOR_POLICY_LIST:
+		taken.fn.policies(NULL, &m->fds[0], taken.arg);
 		break;
 	default:
 		taken.fn.facts(NULL, &m->any.facts, taken.arg);
@@ -328,6 +336,7 @@ static int dispatch(struct monitor_client *c, struct message *m)
 	case MONITOR_CREATED:
 	case MONITOR_DONE:
 	case MONITOR_FACTS:
+	case MONITOR_POLICY_LIST:
 		return on_answer(c, m);
 	case MONITOR_STOPPED:
 		if (h->stopped)
@@ -486,6 +495,12 @@ int monitor_measure_sandbox(struct monitor_client *c, const char *id, monitor_fa
 		r = ask(c, MONITOR_MEASURE, &m,
 			(struct pending){ .answer = MONITOR_FACTS, .fn.facts = fn, .arg = arg });
 	return r;
+}
+
+int monitor_ask_policies(struct monitor_client *c, monitor_policies_fn *fn, void *arg)
+{
+	return ask(c, MONITOR_POLICIES, NULL,
+		   (struct pending){ .answer = MONITOR_POLICY_LIST, .fn.policies = fn, .arg = arg });
 }
 
 int monitor_kill_sandbox(struct monitor_client *c, const char *id)

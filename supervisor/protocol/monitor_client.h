@@ -49,12 +49,15 @@ typedef void monitor_created_fn(const struct error *e, const struct monitor_crea
 typedef void monitor_done_fn(const struct error *e, void *arg);
 typedef void monitor_facts_fn(const struct error *e, const struct monitor_facts *f, void *arg);
 
-/* Return 0, or -errno (-EAGAIN: too much is waiting) and then no callback comes. fds and *config_fd: take, or closed. */
+typedef void monitor_policies_fn(const struct error *e, int *list_fd, void *arg);
+
+/* Return 0, or -errno (-EAGAIN: too much is waiting) and then no callback comes. fds, *config_fd and *list_fd: take, or closed. */
 int monitor_resolve_image(struct monitor_client *c, const char *name, monitor_image_fn *fn, void *arg);
 int monitor_create_sandbox(struct monitor_client *c, const struct monitor_create *m, monitor_created_fn *fn, void *arg);
 int monitor_set_stage(struct monitor_client *c, const struct monitor_stage *m, monitor_done_fn *fn, void *arg);
 int monitor_finish_sandbox(struct monitor_client *c, const char *id, monitor_facts_fn *fn, void *arg);
 int monitor_measure_sandbox(struct monitor_client *c, const char *id, monitor_facts_fn *fn, void *arg);
+int monitor_ask_policies(struct monitor_client *c, monitor_policies_fn *fn, void *arg);
 int monitor_kill_sandbox(struct monitor_client *c, const char *id);
 int monitor_tag_sandbox(struct monitor_client *c, const char *id, const void *tag, size_t size);
 int monitor_say_state(struct monitor_client *c, enum monitor_state state, const char *text);

@@ -128,6 +128,8 @@ static const struct field_table messages[MONITOR_MESSAGES] = {
 	[MONITOR_DRAIN]   = { "DRAIN",   NULL, 0 },
 	[MONITOR_PING]    = { "PING",    NULL, 0 },
 	[MONITOR_PONG]    = { "PONG",    NULL, 0 },
+	[MONITOR_POLICIES] = { "POLICIES", NULL, 0 },
+	[MONITOR_POLICY_LIST] = { "POLICY_LIST", NULL, 0 },
 };
 /* clang-format on */
 

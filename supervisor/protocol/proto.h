@@ -18,6 +18,7 @@
  *   FINISH   take the facts, remove the sandbox   FACTS     final when it was stopped, otherwise those of this moment
  *                                                 STOPPED   the monitor ended a sandbox at a limit; FINISH follows
  *   MEASURE  what was used since STAGE?           FACTS     those of this moment; nothing ends
+ *   POLICIES which are there, and are they good?  POLICY_LIST  fds: JSON, see below; read-only
  *   STATE    listening, stopping, words (service manager) (nothing)
  *                                                 RELOAD    SIGHUP: read again what can be read again
  *                                                 DRAIN     SIGTERM: take no new work, end when the rest is done
@@ -25,6 +26,10 @@
  *
  * `seq` of an answer is that of the request; any request but TAG, KILL, STATE, PONG may be answered by REFUSED. Messages
  * that the monitor sends by itself have seq 0. Sandboxes are named by id; ids are the front's to choose.
+ *
+ * POLICY_LIST is an array with an object for each policy: name; origin, "builtin" or the path of its file; state, "good",
+ * "kept" (the file is wrong, what was read before is in use) or "refused" (the file is wrong and always was); error, what is
+ * wrong; digest and text of the profile that is in use.
  *
  * stdout, stderr, index are files in memory, without a name and empty at first, that the front writes the journal of the job into
  * (supervisor/journal/journal.h). They outlive the front because the monitor holds them too.
@@ -52,6 +57,7 @@ enum monitor_message {
 	MONITOR_STATE,
 	MONITOR_PONG,
 	MONITOR_MEASURE,
+	MONITOR_POLICIES,
 
 	MONITOR_WELCOME = 64,
 	MONITOR_ADOPT,
@@ -64,6 +70,7 @@ enum monitor_message {
 	MONITOR_RELOAD,
 	MONITOR_DRAIN,
 	MONITOR_PING,
+	MONITOR_POLICY_LIST,
 	MONITOR_MESSAGES,
 };
 
@@ -72,6 +79,7 @@ enum {
 	MONITOR_NAME_BYTES = 512,  /* of an image: STORE_NAME_BYTES */
 	MONITOR_DIGEST_BYTES = 72, /* "sha256:HEX" */
 	MONITOR_TAG_MAX = 512,
+	MONITOR_POLICIES_MAX = 256, /* in POLICY_LIST */
 	MONITOR_FDS_SANDBOX = 4,
 };
 

@@ -24,8 +24,9 @@ struct redis_env {
 	const struct settings *settings;
 	const struct runtime_set *runtimes;
 	bool (*has_policy)(const char *name, void *arg); /* as in job_context */
-	size_t (*free_slots)(void *arg);                 /* of this node, for its heartbeat */
-	const char *(*word)(void *arg); /* "serving", or why it is not; then nothing is fetched. May be NULL */
+	const char *(*policy_error)(const char *name, void *arg);
+	size_t (*free_slots)(void *arg); /* of this node, for its heartbeat */
+	const char *(*word)(void *arg);  /* "serving", or why it is not; then nothing is fetched. May be NULL */
 	/* somebody elsewhere wants the end of a job that runs here; asked again each second until it has. May be NULL */
 	void (*cancel)(const char *id, const char *reason, void *arg);
 	void *arg;

@@ -292,6 +292,7 @@ static int read_payload(struct redis_source *s, const struct found *f, struct be
 		.settings = r->env.settings,
 		.runtimes = r->runtimes,
 		.has_policy = r->env.has_policy,
+		.policy_error = r->env.policy_error,
 		.arg = r->env.arg,
 		.is_admin = true, /* the list is what counts */
 		.policies = r->env.settings->redis_policies,

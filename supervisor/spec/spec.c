@@ -498,6 +498,7 @@ static int settle_policy(struct json_reader *r)
 	struct spec_reader *in = in_of(r);
 	const char *name = in->policy ? json_string_value(in->policy) : "default";
 	size_t before = json_enter(r, "policy");
+	const char *why;
 	bool is_there;
 	int e;
 
@@ -510,6 +511,9 @@ static int settle_policy(struct json_reader *r)
 					   : policy_builtin_find(name) != NULL;
 	if (!is_there)
 		return json_refuse(r, "there is no '%s'", name);
+	why = in->context->policy_error ? in->context->policy_error(name, in->context->arg) : NULL;
+	if (why)
+		return json_refuse(r, "'%s' cannot be used: %s", name, why);
 	json_leave(r, before);
 	in->spec->is_one_policy = in->is_one_policy;
 	return spec_keep(r, name, &in->spec->policy);

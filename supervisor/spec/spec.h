@@ -95,6 +95,8 @@ struct job_context {
 	const struct job_ceilings *of_key; /* of the key that asks; NULL: none */
 	const struct runtime_set *runtimes;
 	bool (*has_policy)(const char *name, void *arg); /* NULL: built-in names only */
+	const char *(*policy_error)(const char *name,
+				    void *arg); /* why one that is there cannot be used; NULL: it can */
 	void *arg;
 	bool is_queued;       /* priority, delay_ms, retention_ms and callback are allowed */
 	bool is_watched;      /* somebody may look on: live, unless the request says otherwise */
