@@ -25,6 +25,7 @@ int job_main(int argc, char **argv);
 int key_main(int argc, char **argv);
 int login_main(int argc, char **argv);
 int node_main(int argc, char **argv);
+int policy_main(int argc, char **argv);
 int pool_main(int argc, char **argv);
 int run_main(int argc, char **argv);
 int runtime_main(int argc, char **argv);

@@ -4,4 +4,4 @@
 struct family;
 
 extern const struct family audit_family, completion_family, dead_family, job_family, key_family, login_family,
-	node_family, pool_family, run_family, stats_family;
+	node_family, policy_family, pool_family, run_family, stats_family;

@@ -43,6 +43,7 @@ static const struct command {
 	{ "key", key_main, "make, list and revoke keys for the daemon" },
 	{ "login", login_main, "print a link that logs a browser in" },
 	{ "node", node_main, "list the nodes that share a Redis; drain and resume them" },
+	{ "policy", policy_main, "list, show and check system call policies" },
 	{ "pool", pool_main, "show the sandboxes that stand ready" },
 	{ "run", run_main, "run a program in a sandbox and show its output" },
 	{ "runtime", runtime_main, "list the languages, show one, test them in sandboxes" },
