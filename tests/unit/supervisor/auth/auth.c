@@ -327,6 +327,85 @@ static void test_gate(void)
 	}
 }
 
+/* With k1 as the key of the guests. */
+static void test_guests(void)
+{
+	static const struct {
+		const char *title;
+		struct ask ask;
+		int status;
+		const char *owner;
+	} rows[] = {
+		{ "who comes with nothing is a guest",
+		  { .peer = "10.0.0.1", .scope = SCOPE_RUN },
+		  0,
+		  "guest-10.0.0.1" },
+		{ "an address with IPv6 counts as its /64",
+		  { .peer = "2001:db8:1:2:3::9", .scope = SCOPE_RUN },
+		  0,
+		  "guest-2001-db8-1-2--" },
+		{ "one of IPv4 in IPv6 as that",
+		  { .peer = "::ffff:10.0.0.1", .scope = SCOPE_RUN },
+		  0,
+		  "guest-10.0.0.1" },
+		{ "a guest has the scope run alone", { .peer = "10.0.0.1", .scope = SCOPE_IMAGES }, 401, NULL },
+		{ "and is no administrator", { .peer = "10.0.0.1", .scope = SCOPE_ADMIN }, 401, NULL },
+		{ "a wrong key makes none",
+		  { .api_key = "run-kez", .peer = "10.0.0.1", .scope = SCOPE_RUN },
+		  401,
+		  NULL },
+		{ "nor does a ticket that is none",
+		  { .ticket = "x", .job = "j", .peer = "10.0.0.1", .scope = SCOPE_RUN },
+		  401,
+		  NULL },
+		{ "a session that is over does",
+		  { .session = "AAAA", .peer = "10.0.0.1", .scope = SCOPE_RUN },
+		  0,
+		  "guest-10.0.0.1" },
+		{ "an account of the unix socket is none",
+		  { .has_uid = true, .uid = 998, .peer = "unix:998", .scope = SCOPE_RUN },
+		  401,
+		  NULL },
+		{ "a page of another origin changes nothing as one",
+		  { .peer = "10.0.0.1", .is_changing = true, .is_foreign = true, .scope = SCOPE_RUN },
+		  403,
+		  NULL },
+	};
+	struct ask one = { .peer = "10.0.0.1", .scope = SCOPE_RUN, .now_ns = START }, other = one;
+	struct admission adm = { .status = 0 };
+
+	settings.guests = (char *)"k1";
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct ask ask = rows[i].ask;
+
+		open_gate();
+		gate.keys.keys[0]->scopes |= SCOPE_IMAGES | SCOPE_ADMIN;
+		ask.now_ns = START;
+		if (ticket_table_init(&gate.tickets, 8, 8, 600 * NS_PER_S) < 0)
+			abort();
+		gate_decide(&gate, &ask, &adm);
+		ok(adm.status == rows[i].status && (adm.status || strcmp(adm.caller.owner, rows[i].owner) == 0),
+		   "%s (%d, %s)", rows[i].title, adm.status, adm.caller.owner);
+		ok(adm.status || (adm.caller.is_guest && adm.caller.scopes == SCOPE_RUN &&
+				  strcmp(adm.caller.key_id, "k1") == 0),
+		   "with the key that it stands for");
+		ticket_table_done(&gate.tickets);
+		close_gate();
+	}
+	open_gate();
+	other.peer = "10.0.0.2";
+	for (int i = 0; i < 200 && adm.status != 429; i++)
+		gate_decide(&gate, &one, &adm);
+	is_int(adm.status, 429, "a guest that asks too often is told");
+	gate_decide(&gate, &other, &adm);
+	is_int(adm.status, 0, "and another one is served");
+	gate.keys.keys[0]->expires_ms = 1;
+	gate_decide(&gate, &other, &adm);
+	is_int(adm.status, 401, "when the key is over there are none");
+	close_gate();
+	settings.guests = (char *)"";
+}
+
 static int status_of(const struct ask *ask, struct admission *adm)
 {
 	gate_decide(&gate, ask, adm);
@@ -429,6 +508,7 @@ int main(void)
 	test_tickets();
 	test_usage();
 	test_gate();
+	test_guests();
 	test_gate_rates();
 	test_gate_wrong_keys();
 	return done_testing();
