@@ -23,6 +23,8 @@ enum placeholder {
 	HOLD_SOURCES,
 	HOLD_MEMORY,
 	HOLD_HEAP,
+	HOLD_SOFT,
+	HOLD_EIGHTH,
 	HOLD_CPUS,
 	HOLD_UNKNOWN
 };
@@ -33,7 +35,8 @@ static enum placeholder find_placeholder(const char *text, size_t *ret_size)
 	static const char *const words[] = {
 		[HOLD_FILE] = "file",     [HOLD_STEM] = "stem",          [HOLD_OUT] = "out",
 		[HOLD_ARGS] = "args...",  [HOLD_SOURCES] = "sources...", [HOLD_MEMORY] = "memory_mib",
-		[HOLD_HEAP] = "heap_mib", [HOLD_CPUS] = "cpus"
+		[HOLD_HEAP] = "heap_mib", [HOLD_SOFT] = "soft_mib",      [HOLD_EIGHTH] = "eighth_mib",
+		[HOLD_CPUS] = "cpus"
 	};
 	size_t n = *text == '{' ? strspn(text + 1, "abcdefghijklmnopqrstuvwxyz_.") : 0;
 
@@ -60,7 +63,7 @@ static int check_element(struct json_reader *r, const char *element, unsigned al
 			return json_refuse(r,
 					   "no placeholder '%.*s': there are {file}, {stem}, {sources...}, {out}, "
 					   "{args...}, {memory_mib}, "
-					   "{heap_mib} and {cpus}",
+					   "{heap_mib}, {soft_mib}, {eighth_mib} and {cpus}",
 					   (int)size, p);
 		if (!(allowed & 1U << h))
 			return json_refuse(r, "%.*s has no meaning here", (int)size, p);
@@ -97,7 +100,8 @@ int runtime_argv_check(struct json_reader *r, const struct runtime_def *d)
 {
 	const unsigned file = 1U << HOLD_FILE, out = d->compile.argv ? 1U << HOLD_OUT : 0, args = 1U << HOLD_ARGS;
 	const unsigned sources = d->sources ? 1U << HOLD_SOURCES : 0, stem = 1U << HOLD_STEM;
-	const unsigned sizes = 1U << HOLD_MEMORY | 1U << HOLD_HEAP | 1U << HOLD_CPUS;
+	const unsigned sizes =
+		1U << HOLD_MEMORY | 1U << HOLD_HEAP | 1U << HOLD_SOFT | 1U << HOLD_EIGHTH | 1U << HOLD_CPUS;
 	int e = check_argv(r, "version_command", d->version_command, 0, 0);
 
 	if (e == 0)
@@ -127,6 +131,10 @@ static uint64_t size_of(enum placeholder h, const struct runtime_words *words)
 		return memory_mib;
 	case HOLD_HEAP:
 		return memory_mib < 16 ? 10 : memory_mib * 5 / 8;
+	case HOLD_SOFT:
+		return memory_mib * 9 / 10;
+	case HOLD_EIGHTH:
+		return memory_mib < 8 ? 1 : memory_mib / 8;
 	default:
 		return words->cpus ? words->cpus : 1;
 	}
@@ -134,7 +142,7 @@ static uint64_t size_of(enum placeholder h, const struct runtime_words *words)
 
 static bool is_size(enum placeholder h)
 {
-	return h == HOLD_MEMORY || h == HOLD_HEAP || h == HOLD_CPUS;
+	return h == HOLD_MEMORY || h == HOLD_HEAP || h == HOLD_SOFT || h == HOLD_EIGHTH || h == HOLD_CPUS;
 }
 
 static int append_size(struct buf *b, enum placeholder h, const struct runtime_words *words)

@@ -25,8 +25,8 @@
  *              own, only in compile
  *   {out}      RUNTIME_OUT, a file or directory the compiler makes; only with a compile stage
  *   {args...}  the arguments of the request, an element of its own; only in run
- *   {memory_mib}, {heap_mib}, {cpus}  what the stage may have: mebibytes, five eighths of those, and processors rounded up;
- *              for what sizes itself by the machine. In every env as well. An interpreter that waits has the memory of a job that
+ *   {memory_mib}, {heap_mib}, {soft_mib}, {eighth_mib}, {cpus}  what the stage may have: mebibytes; five eighths of those, nine
+ *              tenths, one eighth; processors rounded up. For what sizes itself by the machine. In every env as well. An interpreter that waits has the memory of a job that
  *              does not say: when the env of prestart speaks of it, jobs with another limit start cold
  *
  * limits: wall_ms, cpu_ms, processes, open_files: numbers; memory, disk, output, stack, file_size: numbers of bytes, or

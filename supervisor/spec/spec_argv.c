@@ -26,7 +26,8 @@ static uint64_t whole_cpus(const struct job_limits *limits)
 /*
  * How many threads make sense. sched_getaffinity(2) has the machine's processors: a share of them is no set of them, and to
  * pin sandboxes would leave others idle. So those who ask that call are told here: nproc and everything with OpenMP or
- * OpenBLAS by the one, Go by the other. Python, Node and Ruby ask /proc and /sys, which have the sandbox's own; Java has it in its argv.
+ * OpenBLAS by the one, Go by the other. Python and Node ask /proc and /sys, which have the sandbox's own; Java has it in its
+ * argv. Ruby's Etc.nprocessors has no other way and is not told.
  */
 struct sized {
 	char openmp[40], go[40];

@@ -56,7 +56,7 @@ static const struct {
 	{ WITH_RUN("{\"argv\":[\"{args...}\",\"{file}\"]}"),
 	  "x.json: run.argv: starts with {args...}: the program would be the request's" },
 	{ WITH_RUN("{\"argv\":[\"x\",\"{file}\",\"{src}\"]}"),
-	  "x.json: run.argv[2]: no placeholder '{src}': there are {file}, {stem}, {sources...}, {out}, {args...}, {memory_mib}, {heap_mib} and {cpus}" },
+	  "x.json: run.argv[2]: no placeholder '{src}': there are {file}, {stem}, {sources...}, {out}, {args...}, {memory_mib}, {heap_mib}, {soft_mib}, {eighth_mib} and {cpus}" },
 	{ WITH_RUN("{\"argv\":[\"{out}\"]}"), "x.json: run.argv[0]: {out} has no meaning here" },
 	{ WITH_RUN("{\"argv\":[\"{file}\",\"{sources...}\"]}"), "x.json: run.argv[1]: {sources...} has no meaning here" },
 	{ DEF(",\"sources\":[\"c\"]"), "x.json: sources[0]: 'c' is no ending such as \".c\"" },

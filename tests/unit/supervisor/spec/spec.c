@@ -709,7 +709,8 @@ static void processes(void)
 	static const char definition[] =
 		"{\"name\":\"x\",\"image\":\"localhost/x\",\"file\":\"main.x\",\"version_command\":[\"x\"],"
 		"\"compile\":{\"argv\":[\"xc\",\"-o\",\"{out}\",\"{file}\"],\"env\":{\"C\":\"c\"}},"
-		"\"run\":{\"argv\":[\"{out}\",\"-m{memory_mib}m\",\"{cpus}\",\"{args...}\"],\"env\":{\"C\":\"r\","
+		"\"run\":{\"argv\":[\"{out}\",\"-m{memory_mib}m\",\"{heap_mib}\",\"{soft_mib}\",\"{eighth_mib}\","
+		"\"{cpus}\",\"{args...}\"],\"env\":{\"C\":\"r\","
 		"\"PATH\":\"/r\"}},"
 		"\"test\":{\"hello\":\"h\",\"stdout\":\"o\",\"endless\":\"e\",\"hog\":\"g\"}}";
 	char *image[] = {
@@ -728,7 +729,7 @@ static void processes(void)
 	is_list(list, LIST("xc", "-o", "./program", "./-rf.x"),
 		"the main file takes the place, and looks like no option");
 	need(job_argv(s, def, false, &list, &err) == 0, "argv of the program");
-	is_list(list, LIST("./program", "-m64m", "2", "a b", "{out}"),
+	is_list(list, LIST("./program", "-m64m", "40", "57", "8", "2", "a b", "{out}"),
 		"what it may have, then the request's arguments as they are");
 	need(job_environment(s, def, true, image, &list, &err) == 0, "environment of the compiler");
 	is_list(list, LIST(PATH, "LANG=xx", "HOME=/h", SIZED, "IMAGE=q", "C=c"),
