@@ -99,7 +99,7 @@ const struct job_spec *job_spec_of(const struct job *job);
 enum job_trouble {
 	JOB_TROUBLE_NONE,  /* nothing: it failed later, or by itself */
 	JOB_TROUBLE_IMAGE, /* the image of its language is not here, or not whole */
-	JOB_TROUBLE_SLOW,  /* its sandbox was not ready in time: the node is overloaded, or its language is broken here */
+	JOB_TROUBLE_SLOW, /* its sandbox was not ready in time: the node is overloaded, or its language is broken here */
 	JOB_TROUBLE_SANDBOX, /* no sandbox could be made or set up for it: the node's fault, or that of what it asks for */
 };
 enum job_trouble job_trouble(const struct job *job);
