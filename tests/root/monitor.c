@@ -48,7 +48,7 @@
 #define IMAGE   "localhost/payload:latest"
 #define MIB     (1ULL << 20)
 
-enum { WAIT_S = 60, TURN_MS = 10, FRONT_UID = 61234, KEPT_MAX = 16 };
+enum { WAIT_S = 180, TURN_MS = 10, FRONT_UID = 61234, KEPT_MAX = 16 };
 
 static struct test_host host;
 static struct guest guest;

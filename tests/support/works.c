@@ -34,7 +34,7 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-enum { TURN_MS = 20, WAIT_S = 60 };
+enum { TURN_MS = 20, WAIT_S = 180 };
 
 __attribute__((noreturn, format(printf, 1, 2))) static void bail(const char *fmt, ...)
 {

@@ -72,7 +72,7 @@ void works_job_done(struct works_job *j);
 /* Both; owned. */
 json_t *works_run(struct works *w, const char *text);
 
-/* Run the loop until fn says so, or bail out after a minute. */
+/* Run the loop until fn says so, or bail out after three minutes. */
 void works_until(struct works *w, bool (*fn)(void *arg), void *arg);
 void works_sleep(struct works *w, unsigned ms);
 /* Until n sandboxes stand ready. */
