@@ -34,6 +34,16 @@ enum { START_TIMEOUT_MS = 3000, START_WAKE_MS = 5 };
 
 enum { UNBORN_SIGNAL = 10 /* SIGUSR1: a child ended before its program began; fork_unborn() in process.c */ };
 
+struct init;
+struct proc;
+
+/* Who wants to know more of a process than its end, and settles what comes on its report itself. */
+struct proc_watch {
+	void (*settle)(struct proc *p); /* its report has something, or its end */
+	void (*unborn)(struct init *in,
+		       struct proc *p); /* it ended before exec and is not reaped: answer, release it */
+};
+
 /* One process started for the host. */
 struct proc {
 	enum proc_state state;
@@ -48,6 +58,7 @@ struct proc {
 	uint64_t agent_ns; /* what pid 1 had used by then */
 	struct agent_started started;
 	struct agent_exited exited;
+	const struct proc_watch *watch; /* NULL: nobody */
 };
 
 /* Why something could not be done: goes out as FAILED or REFUSED. */
@@ -179,12 +190,6 @@ bool birth_failed(struct init *in, const struct proc *p, struct failure *ret);
 
 /* REPORT: what does the kernel say of a process like any payload? READY or REFUSED follows when the probe has ended. */
 void probe_start(struct init *in, uint32_t seq);
-
-/* Its report socket has something, or its end. */
-void probe_settle(struct proc *p);
-
-/* It has ended and is not reaped: answer, and release it. */
-void probe_report(struct init *in, struct proc *p);
 
 /* ---- file.c, connect.c: each call is a forked child with the caller's identity ---- */
 

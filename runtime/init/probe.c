@@ -108,6 +108,36 @@ _Noreturn static void be_probed(struct init *in, const struct identity *id, stru
 	birth_end(b, &f);
 }
 
+static void settle(struct proc *p)
+{
+	char one;
+	size_t n = PROBE_FILES;
+	ssize_t r;
+
+	if (p->report_fd < 0)
+		return;
+	r = fd_recv(p->report_fd, &one, sizeof(one), p->fds, &n, MSG_DONTWAIT, NULL);
+	if (r != 1 && r != -EAGAIN)
+		fd_close(&p->report_fd); /* its end: what there is to say is said when it can be reaped */
+}
+
+static void report(struct init *in, struct proc *p)
+{
+	struct failure f = { .stage = AGENT_STAGE_SECCOMP, .code = EIO, .object = "probe" };
+	struct agent_ready ready;
+
+	settle(p); /* it may have ended before anybody looked */
+	if (birth_failed(in, p, &f) || !birth_of(in, p)->is_filtered || p->fds[PROBE_UID_MAP] < 0) {
+		reply_refused(in, p->seq, &f);
+	} else {
+		fill_report(p->fds, &ready);
+		reply(in, AGENT_READY, p->seq, &ready, NULL, 0);
+	}
+	proc_release(p);
+}
+
+static const struct proc_watch watch = { .settle = settle, .unborn = report };
+
 void probe_start(struct init *in, uint32_t seq)
 {
 	struct failure f = { .stage = AGENT_STAGE_NONE };
@@ -122,6 +152,8 @@ void probe_start(struct init *in, uint32_t seq)
 		(void)fail(&f, AGENT_STAGE_STDIO, "report socket");
 	else
 		r = process_fork(in, p, pair, &f);
+	if (r > 0)
+		p->watch = &watch;
 	if (r == 0)
 		be_probed(in, &id, birth_of(in, p), pair[1]);
 	if (r > 0)
@@ -129,32 +161,4 @@ void probe_start(struct init *in, uint32_t seq)
 	if (p)
 		proc_release(p);
 	reply_refused(in, seq, &f);
-}
-
-void probe_settle(struct proc *p)
-{
-	char one;
-	size_t n = PROBE_FILES;
-	ssize_t r;
-
-	if (p->report_fd < 0)
-		return;
-	r = fd_recv(p->report_fd, &one, sizeof(one), p->fds, &n, MSG_DONTWAIT, NULL);
-	if (r != 1 && r != -EAGAIN)
-		fd_close(&p->report_fd); /* its end: what there is to say is said when it can be reaped */
-}
-
-void probe_report(struct init *in, struct proc *p)
-{
-	struct failure f = { .stage = AGENT_STAGE_SECCOMP, .code = EIO, .object = "probe" };
-	struct agent_ready ready;
-
-	probe_settle(p); /* it may have ended before anybody looked */
-	if (birth_failed(in, p, &f) || !birth_of(in, p)->is_filtered || p->fds[PROBE_UID_MAP] < 0) {
-		reply_refused(in, p->seq, &f);
-	} else {
-		fill_report(p->fds, &ready);
-		reply(in, AGENT_READY, p->seq, &ready, NULL, 0);
-	}
-	proc_release(p);
 }

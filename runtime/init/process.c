@@ -495,8 +495,8 @@ void process_settle(struct init *in, struct proc *p)
 	struct failure f;
 	char none;
 
-	if (p->kind == PROC_PROBE) {
-		probe_settle(p);
+	if (p->watch) {
+		p->watch->settle(p);
 		return;
 	}
 	if (read(p->report_fd, &none, sizeof(none)) < 0)
@@ -584,8 +584,8 @@ static void reap_unborn(struct init *in)
 
 	while (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT | __WCLONE) == 0 && si.si_pid > 0) {
 		p = proc_by_pid(in, si.si_pid);
-		if (p && p->kind == PROC_PROBE) {
-			probe_report(in, p);
+		if (p && p->watch) {
+			p->watch->unborn(in, p);
 			p = NULL;
 		}
 		if (wait4(si.si_pid, &status, WNOHANG | __WCLONE, &ru) > 0 && p)
