@@ -25,6 +25,7 @@
 #include <sys/mman.h>
 
 #include "policies/profile.h"
+#include "policies/program.h"
 #include "policies/rules.h"
 #include "policies/simulate.h"
 #include "runtime/base/buf.h"
@@ -34,17 +35,7 @@
 static_assert(__BYTE_ORDER == __LITTLE_ENDIAN, "low() and high() know where the halves of an argument are");
 static_assert(POLICY_NR_MAX <= SECCOMP_RET_DATA, "a call number fits the data of an action");
 
-struct program {
-	struct sock_filter code[BPF_MAXINSNS];
-	size_t n; /* may count past the array: the program is then too long, which finish_sections() reports */
-};
-
 /* ---- the frame: libseccomp ---- */
-
-static int library_error(struct error *err, int r, const char *what)
-{
-	return error_errno(err, -r, "libseccomp: %s", what); /* it returns -errno */
-}
 
 /* Rules are added by the number that the machine we run on has for the name, even when the filter is for another. */
 static int add_call(scmp_filter_ctx ctx, const struct policy_rules *rules, int nr, struct error *err)
@@ -56,7 +47,7 @@ static int add_call(scmp_filter_ctx ctx, const struct policy_rules *rules, int n
 	if (action == rules->default_action) /* seccomp_rule_add(3) refuses what the default does anyway */
 		return 0;
 	r = seccomp_rule_add(ctx, action, seccomp_syscall_resolve_name(call->name), 0);
-	return r < 0 ? library_error(err, r, call->name) : 0;
+	return r < 0 ? policy_library_error(err, r, call->name) : 0;
 }
 
 static int set_up(scmp_filter_ctx ctx, uint32_t arch, struct error *err)
@@ -68,42 +59,17 @@ static int set_up(scmp_filter_ctx ctx, uint32_t arch, struct error *err)
 		if (r == 0)
 			r = seccomp_arch_remove(ctx, seccomp_arch_native());
 		if (r < 0)
-			return library_error(err, r, "architecture");
+			return policy_library_error(err, r, "architecture");
 	}
 	r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* binary tree */
 	if (r == 0)
 		r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	if (r == 0)
 		r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_NNP, 0);
-	return r < 0 ? library_error(err, r, "attributes") : 0;
+	return r < 0 ? policy_library_error(err, r, "attributes") : 0;
 }
 
-static int export(scmp_filter_ctx ctx, struct program *program, struct error *err)
-{
-	cleanup_fd int fd = memfd_create("filter", MFD_CLOEXEC);
-	cleanup_buf struct buf bytes = BUF_BOUNDED(sizeof(program->code));
-	int r;
-
-	if (fd < 0)
-		return error_errno(err, errno, "memfd_create");
-	r = seccomp_export_bpf(ctx, fd);
-	if (r < 0)
-		return library_error(err, r, "export");
-	if (lseek(fd, 0, SEEK_SET) < 0)
-		return error_errno(err, errno, "lseek");
-	r = fd_read_all(fd, sizeof(program->code), &bytes, err);
-	if (r == -EFBIG)
-		return error_set(err, E2BIG, "the filter has more than %d instructions", BPF_MAXINSNS);
-	if (r < 0)
-		return r;
-	if (bytes.size == 0 || bytes.size % sizeof(program->code[0]) != 0)
-		return error_set(err, EPROTO, "libseccomp: exported %zu bytes", bytes.size);
-	memcpy(program->code, bytes.data, bytes.size);
-	program->n = bytes.size / sizeof(program->code[0]);
-	return 0;
-}
-
-static int make_frame(const struct policy_rules *rules, struct program *program, struct error *err)
+static int make_frame(const struct policy_rules *rules, struct policy_program *program, struct error *err)
 {
 	scmp_filter_ctx ctx;
 	int r;
@@ -119,7 +85,7 @@ static int make_frame(const struct policy_rules *rules, struct program *program,
 			r = add_call(ctx, rules, nr, err);
 	}
 	if (r == 0)
-		r = export(ctx, program, err);
+		r = policy_program_export(ctx, program, err);
 	seccomp_release(ctx);
 	return r;
 }
@@ -129,20 +95,20 @@ static int make_frame(const struct policy_rules *rules, struct program *program,
 /* Jump targets while a condition or a branch is not finished; real distances are far smaller. */
 enum { JUMP_HOLDS = 254, JUMP_FAILS = 255, JUMP_REAL_MAX = 253 };
 
-static void emit(struct program *p, struct sock_filter in)
+static void emit(struct policy_program *p, struct sock_filter in)
 {
 	if (p->n < BPF_MAXINSNS)
 		p->code[p->n] = in;
 	p->n++;
 }
 
-static void emit_return(struct program *p, uint32_t action)
+static void emit_return(struct policy_program *p, uint32_t action)
 {
 	emit(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, action));
 }
 
 /* Make every placeholder since `from` point behind the last instruction. */
-static void land(struct program *p, size_t from, uint8_t placeholder)
+static void land(struct policy_program *p, size_t from, uint8_t placeholder)
 {
 	for (size_t i = from; i < p->n && i < BPF_MAXINSNS; i++) {
 		struct sock_filter *in = &p->code[i];
@@ -166,18 +132,18 @@ static uint32_t high(unsigned index)
 	return low(index) + sizeof(uint32_t);
 }
 
-static void emit_load(struct program *p, uint32_t offset)
+static void emit_load(struct policy_program *p, uint32_t offset)
 {
 	emit(p, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset));
 }
 
-static void emit_test(struct program *p, unsigned short compare, uint32_t k, uint8_t if_true, uint8_t if_false)
+static void emit_test(struct policy_program *p, unsigned short compare, uint32_t k, uint8_t if_true, uint8_t if_false)
 {
 	emit(p, (struct sock_filter)BPF_JUMP(BPF_JMP | compare | BPF_K, k, if_true, if_false));
 }
 
 /* The word at an offset, masked, is `want`; otherwise the branch fails. A mask of 0 needs no code. */
-static void emit_masked(struct program *p, uint32_t offset, uint32_t mask, uint32_t want, bool is_loaded)
+static void emit_masked(struct policy_program *p, uint32_t offset, uint32_t mask, uint32_t want, bool is_loaded)
 {
 	if (mask == 0)
 		return;
@@ -189,7 +155,7 @@ static void emit_masked(struct program *p, uint32_t offset, uint32_t mask, uint3
 }
 
 /* A comparison of 64 bits by halves; `above` and `below` say what it means that the high half decides. */
-static void emit_order(struct program *p, const struct policy_condition *c, uint8_t above, uint8_t below,
+static void emit_order(struct policy_program *p, const struct policy_condition *c, uint8_t above, uint8_t below,
 		       unsigned short compare, uint8_t if_true, uint8_t if_false)
 {
 	emit_load(p, high(c->index));
@@ -199,7 +165,7 @@ static void emit_order(struct program *p, const struct policy_condition *c, uint
 	emit_test(p, compare, (uint32_t)c->value, if_true, if_false);
 }
 
-static void emit_condition(struct program *p, const struct policy_condition *c, bool is_loaded)
+static void emit_condition(struct policy_program *p, const struct policy_condition *c, bool is_loaded)
 {
 	size_t from = p->n;
 
@@ -251,7 +217,7 @@ static bool can_continue(const struct policy_branch *before, const struct policy
 	       first->index == before->conditions[0].index;
 }
 
-static void emit_section(struct program *p, const struct policy_call *call)
+static void emit_section(struct policy_program *p, const struct policy_call *call)
 {
 	for (size_t i = 0; i < call->n_branches; i++) {
 		const struct policy_branch *b = &call->branches[i];
@@ -267,7 +233,7 @@ static void emit_section(struct program *p, const struct policy_call *call)
 }
 
 /* The section of each call with branches, and the jumps to it. */
-static int finish_sections(const struct policy_rules *rules, struct program *p, struct error *err)
+static int finish_sections(const struct policy_rules *rules, struct policy_program *p, struct error *err)
 {
 	size_t frame = p->n;
 
@@ -319,7 +285,7 @@ static int check_witness(const struct seccomp_data *call, void *arg)
 
 /* ---- together ---- */
 
-static struct policy_filter *new_filter(const struct program *program, unsigned flags)
+static struct policy_filter *new_filter(const struct policy_program *program, unsigned flags)
 {
 	size_t bytes = program->n * sizeof(program->code[0]);
 	struct policy_filter *filter = calloc(1, sizeof(*filter));
@@ -344,7 +310,7 @@ int policy_compile_rules(const struct policy_rules *rules, unsigned flags, struc
 			 struct error *err)
 {
 	cleanup_policy_filter struct policy_filter *filter = NULL;
-	struct program program = { .n = 0 };
+	struct policy_program program = { .n = 0 };
 	struct proof proof = { .rules = rules, .err = err };
 	int r = make_frame(rules, &program, err);
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # The seccomp profiles that others publish load as they are and mean what they mean there: Podman's and CRI-O's (one file of
-# containers/common) and Docker's, taken from Debian's packages of this release.
+# containers/common) and Docker's, taken from Debian's packages of this release. And ours mean the same elsewhere: runc runs
+# a program under what `cubit policy oci` writes.
 #
 # where: host
 # timeout: 300
@@ -46,5 +47,39 @@ is "$(answers "$podman" "${calls[@]}")" 'ok ok ENOSYS EINVAL ok EPERM ok ENOSYS'
 # setns: allowed by its first rule; a later one that wants a capability is passed over, as libseccomp does
 like "$(answers "$podman" 308,0,0)" '^ok (EINVAL|EBADF|EPERM)' "Podman's: two rules for one call"
 is "$(answers "$docker" "${calls[@]}")" 'ok ok EPERM ok ok EPERM ok EPERM' "Docker's: as it says" || diag "$(cat "$dir/err")"
+
+# ---- ours under runc ----
+
+export CUBIT_POLICIES=$dir/none
+questions=(call unshare 0x10000000 ';' call socket 16 3 0 ';' call socket 2 1 132 ';' call socket 2 1 0 ';' call socket 1 1 0 ';'
+	call clone 0x10000011 0 0 0 0 ';' call ioctl 0 0x5412 0 ';' call ioctl 0 0x5413 buf ';' call personality 0x40000 ';'
+	call prctl 22 2 0 ';' call mknod /x 0x2000 0 ';' call fcntl 0 1024 ';' call keyctl 0 0 0)
+mkdir "$dir/bundle" "$dir/runc"
+(cd "$dir/bundle" && runc spec)
+under_runc() # PROFILE -> what `payload each` says there
+{
+	python3 - "$dir/bundle/config.json" "$1" "$rootfs" "${questions[@]}" <<'END'
+import json, sys
+path, profile, rootfs, *questions = sys.argv[1:]
+c = json.load(open(path))
+c["process"].update(terminal=False, args=["/bin/payload", "each"] + questions)
+c["root"]["path"] = rootfs
+c["process"].pop("rlimits", None)
+c["linux"].pop("resources", None)
+c["linux"]["seccomp"] = json.load(open(profile))
+json.dump(c, open(path, "w"))
+END
+	runc --root "$dir/runc" run --bundle "$dir/bundle" "$prefix-$RANDOM" 2>"$dir/err" </dev/null
+}
+for policy in default net build; do # not strict, which refuses what runc's own process calls behind the filter
+	"$build/bin/cubit" policy oci "$policy" >"$dir/$policy.json" 2>"$dir/err"
+	ok $? "$policy is written for other runtimes" || diag "$(cat "$dir/err")"
+	run --policy "$policy" -- /bin/payload each "${questions[@]}"
+	want=$(output)
+	is "$(under_runc "$dir/$policy.json")" "$want" "$policy answers under runc as it does here" || diag "$(cat "$dir/err")"
+done
+"$build/bin/cubit" policy oci no-such-policy >"$dir/out" 2>"$dir/err"
+is $? 1 'what is no profile is refused'
+like "$(cat "$dir/err")" 'no-such-policy' 'by its name'
 nothing_left 'nothing of it is left'
 done_testing

@@ -7,8 +7,11 @@
 #include "policies/check.h"
 #include "policies/compile.h"
 #include "policies/lookup.h"
+#include "policies/oci.h"
 #include "policies/profile.h"
 #include "policies/rules.h"
+#include "runtime/base/buf.h"
+#include "runtime/base/cleanup.h"
 #include "runtime/base/error.h"
 #include "tools/cubit/client.h"
 #include "tools/cubit/command.h"
@@ -70,14 +73,20 @@ static void add_warning(const char *text, void *list)
 	(void)json_array_append_new(list, json_string(text));
 }
 
+static int read_profile(const char *name, struct policy_profile **ret, struct error *err)
+{
+	bool is_file = strchr(name, '/') || !policy_builtin_find(name);
+
+	return is_file ? policy_profile_load(name, ret, err) : policy_lookup(name, ret, err);
+}
+
 /* As the monitor would take it, on this machine. */
 static int check_profile(const char *name, json_t *warnings, struct error *err)
 {
 	cleanup_policy_profile struct policy_profile *profile = NULL;
 	cleanup_policy_filter struct policy_filter *filter = NULL;
 	struct policy_context context;
-	bool is_file = strchr(name, '/') || !policy_builtin_find(name);
-	int r = is_file ? policy_profile_load(name, &profile, err) : policy_lookup(name, &profile, err);
+	int r = read_profile(name, &profile, err);
 
 	if (r == 0)
 		r = policy_check(profile, add_warning, warnings, err);
@@ -122,11 +131,43 @@ static int check(struct invocation *v)
 	return status;
 }
 
+/* ---- for other runtimes ---- */
+
+enum { OCI_BYTES_MAX = 64 << 20 };
+
+static int write_oci(const char *name, struct buf *ret, struct error *err)
+{
+	cleanup_policy_profile struct policy_profile *profile = NULL;
+	cleanup_policy_rules struct policy_rules *rules = NULL;
+	struct policy_context context;
+	int r = read_profile(name, &profile, err);
+
+	if (r == 0)
+		r = policy_context_host(0, &context, err);
+	if (r == 0)
+		r = policy_rules_build(profile, &context, &rules, err);
+	return r < 0 ? r : policy_oci_write(profile, rules, ret, err);
+}
+
+static int oci(struct invocation *v)
+{
+	struct error err = ERROR_INIT;
+	cleanup_buf struct buf text = BUF_BOUNDED(OCI_BYTES_MAX);
+
+	if (write_oci(v->arguments[0], &text, &err) < 0)
+		return family_fail(v, &err);
+	puts(buf_str(&text)); /* main checks the stream at the end */
+	return EXIT_YES;
+}
+
 static const struct family_call calls[] = {
 	{ "ls", "", 0, 0, ls, NULL, "list the policies that the key may use, and what is wrong with their files" },
 	{ "show", "NAME", 1, 1, show, NULL, "print the profile of a policy that is in use" },
 	{ "check", "FILE...", 1, FAMILY_ARGUMENTS_MAX, check, NULL,
 	  "read and compile profiles as the daemon would; no daemon is asked. A word may be a built-in name" },
+	{ "oci", "FILE", 1, 1, oci, NULL,
+	  "print a profile as runc, crun, Docker and Podman read it and mean the same, for this machine. A built-in "
+	  "name will do" },
 	{ NULL },
 };
 
