@@ -164,23 +164,27 @@ static void branch_parts(const struct policy_branch *branch, struct parts *ret)
 
 /* ---- the document ---- */
 
+/* All that a profile can have; the parser lets no other through. */
+static const struct {
+	const char *word;
+	uint32_t action; /* without data */
+} actions[] = {
+	{ "SCMP_ACT_ALLOW", SECCOMP_RET_ALLOW },
+	{ "SCMP_ACT_ERRNO", SECCOMP_RET_ERRNO },
+	{ "SCMP_ACT_KILL_PROCESS", SECCOMP_RET_KILL_PROCESS },
+	{ "SCMP_ACT_TRAP", SECCOMP_RET_TRAP },
+	{ "SCMP_ACT_LOG", SECCOMP_RET_LOG },
+	{ "SCMP_ACT_KILL_THREAD", SECCOMP_RET_KILL_THREAD },
+};
+enum { ACTIONS = sizeof(actions) / sizeof(actions[0]) };
+
 static const char *action_word(uint32_t action)
 {
-	switch (action & SECCOMP_RET_ACTION_FULL) {
-	case SECCOMP_RET_ALLOW:
-		return "SCMP_ACT_ALLOW";
-	case SECCOMP_RET_ERRNO:
-		return "SCMP_ACT_ERRNO";
-	case SECCOMP_RET_KILL_PROCESS:
-		return "SCMP_ACT_KILL_PROCESS";
-	case SECCOMP_RET_TRAP:
-		return "SCMP_ACT_TRAP";
-	case SECCOMP_RET_LOG:
-		return "SCMP_ACT_LOG";
-	case SECCOMP_RET_KILL_THREAD:
-	default: /* the parser lets no other through */
-		return "SCMP_ACT_KILL_THREAD";
-	}
+	size_t i = 0;
+
+	while (i + 1 < ACTIONS && actions[i].action != (action & SECCOMP_RET_ACTION_FULL))
+		i++;
+	return actions[i].word;
 }
 
 static json_t *rule_json(const char *name, uint32_t action, const struct part *p)
@@ -247,17 +251,12 @@ static int write_call(json_t *rules, const struct policy_call *call, uint32_t by
 
 static uint32_t action_of(const json_t *rule)
 {
-	static const uint32_t actions[] = { SECCOMP_RET_ALLOW, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_TRAP,
-					    SECCOMP_RET_LOG };
 	const char *word = json_string_value(json_object_get(rule, "action"));
+	size_t i = 0;
 
-	if (strcmp(word, "SCMP_ACT_ERRNO") == 0)
-		return SCMP_ACT_ERRNO((uint32_t)json_integer_value(json_object_get(rule, "errnoRet")));
-	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
-		if (strcmp(word, action_word(actions[i])) == 0)
-			return actions[i];
-	}
-	return SECCOMP_RET_KILL_THREAD;
+	while (i + 1 < ACTIONS && strcmp(actions[i].word, word) != 0)
+		i++;
+	return actions[i].action | (uint32_t)json_integer_value(json_object_get(rule, "errnoRet"));
 }
 
 static int add_to_library(scmp_filter_ctx ctx, const json_t *rule)
