@@ -24,7 +24,7 @@
 
 enum {
 	DEPTH_MAX = 16,     /* of lists and objects; ours needs four */
-	VALUES_MAX = 8192,  /* of the whole document; ours has room for some 1500 */
+	VALUES_MAX = 32768, /* of the whole document; ours has room for some 1500, and a dozen for each of its cases */
 	TEXT_SLACK = 16384, /* a canonical text may be that much longer than the body it was made of */
 	PRIORITY_MAX = 100,
 	DELAY_MAX_MS = 7 * 24 * 3600 * 1000,
@@ -132,8 +132,13 @@ static int read_value(struct json_reader *r, json_t *value, void *target)
 
 static int read_files(struct json_reader *r, json_t *value, void *target)
 {
+	struct job_spec *s = in_of(r)->spec;
+	const struct spec_file_list to = { &s->files, &s->n_files, NULL, 0 };
+
 	(void)target;
-	return spec_read_files(r, value, in_of(r)->spec);
+	if (json_array_size(value) == 0)
+		return json_refuse(r, "is empty: there is nothing to run");
+	return spec_read_files(r, value, &to);
 }
 
 static int read_argument(struct json_reader *r, json_t *item, char **ret)
@@ -243,6 +248,12 @@ static int read_truth(struct json_reader *r, json_t *value, void *target)
 		return json_refuse(r, "must be true or false, is %s", json_kind(json_typeof(value)));
 	*(bool *)target = json_is_true(value);
 	return 0;
+}
+
+static int read_stop_first(struct json_reader *r, json_t *value, void *target)
+{
+	(void)target;
+	return read_truth(r, value, &in_of(r)->spec->stops_at_failure);
 }
 
 static int read_live(struct json_reader *r, json_t *value, void *target)
@@ -386,6 +397,10 @@ static const struct json_row fields[] = {
 	{ "limits",         JSON_OBJECT,  false, read_limits,        IN(limits) },
 	{ "compile_limits", JSON_OBJECT,  false, read_limits,        IN(compile_limits) },
 	{ "outputs",        JSON_ARRAY,   false, read_outputs,       0 },
+	{ "cases",          JSON_ARRAY,   false, read_value,         IN(cases) },
+	{ "checker",        JSON_STRING,  false, spec_read_checker,  0 },
+	{ "tolerance",      JSON_NULL,    false, spec_read_tolerance, 0 },
+	{ "stop_at_first_failure", JSON_NULL, false, read_stop_first, 0 },
 	{ "interactive",    JSON_NULL,    false, read_truth,         IN(is_interactive) },
 	{ "live",           JSON_NULL,    false, read_live,          IN(is_live) },
 	{ "tty",            JSON_OBJECT,  false, read_tty,           0 },
@@ -589,7 +604,9 @@ static int read_request(struct json_reader *r, const char *text, size_t size, js
 		e = need_list(r, &s->args);
 	if (e == 0)
 		e = need_list(r, &s->env);
-	return e < 0 ? e : need_list(r, &s->outputs);
+	if (e == 0)
+		e = need_list(r, &s->outputs);
+	return e < 0 ? e : spec_settle_cases(r, def);
 }
 
 int job_spec_parse(const char *text, size_t size, const struct job_context *context, struct job_spec **ret,
@@ -612,33 +629,4 @@ int job_spec_parse(const char *text, size_t size, const struct job_context *cont
 		(void)snprintf(field, 160, "%s", r.path);
 	}
 	return e;
-}
-
-void job_list_free(char **list)
-{
-	for (size_t i = 0; list && list[i]; i++)
-		free(list[i]);
-	free(list);
-}
-
-void job_spec_free(struct job_spec *s)
-{
-	if (!s)
-		return;
-	for (size_t i = 0; i < s->n_files; i++) {
-		free(s->files[i].path);
-		free(s->files[i].data);
-	}
-	free(s->files);
-	job_list_free(s->args);
-	job_list_free(s->env);
-	job_list_free(s->outputs);
-	free(s->runtime);
-	free(s->input);
-	free(s->policy);
-	free(s->callback_url);
-	if (s->callback_secret)
-		explicit_bzero(s->callback_secret, strlen(s->callback_secret));
-	free(s->callback_secret);
-	free(s);
 }

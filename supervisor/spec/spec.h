@@ -14,6 +14,12 @@
  *                  Each on its own: request, else runtime definition, else settings (lowered to the ceilings). cpu_ms
  *                  without a word on it is as long as wall_ms
  *   outputs        globs below /work (*, ?, [..], **; glob.h): files handed back with the result
+ *   cases          [{id, stdin, stdin_encoding, args, files, expected, expected_encoding, limits}]: the program is compiled
+ *                  once and run for each of them, from a clean state (jobs/cases.c). What a case does not say is the
+ *                  job's; its files are there beside the job's, for the run alone. id: "1", "2" ... where none is given
+ *   checker        how output is held against `expected`: "lines" unless said otherwise (jobs/checker.h); tolerance: of
+ *                  "numbers"
+ *   stop_at_first_failure  true: no case after one that did not pass
  *   interactive    true: standard input stays open for POST/WS stdin; tty: {cols, rows}: a terminal instead of pipes
  *   only queued:   priority (-100..100), delay_ms, callback {url, secret}, retention_ms: how long what came of it is kept,
  *                  at most settings.retention_ns
@@ -43,6 +49,8 @@ enum {
 	JOB_OUTPUTS_MAX = 32,
 	JOB_ARGV_BYTES = 64 << 10, /* args and env together: one message of the agent protocol */
 	JOB_CALLBACK_MAX = 2048,
+	JOB_CASES_MAX = 1000,
+	JOB_CASE_ID_MAX = 64,
 };
 
 struct job_file {
@@ -61,21 +69,46 @@ struct job_limits {
 	uint32_t processes, open_files, cpus_milli;
 };
 
+/* How what a program printed is held against what is expected: jobs/checker.h. */
+enum job_checker { CHECK_LINES, CHECK_EXACT, CHECK_TOKENS, CHECK_NUMBERS, JOB_CHECKERS };
+const char *job_checker_name(enum job_checker checker);
+
+/* One run of several of the same program. */
+struct job_case {
+	char *id;
+	char *input; /* NULL: the job's, or none when has_input */
+	size_t input_size;
+	bool has_input;
+	char **args; /* NULL: the job's */
+	struct job_file *files;
+	size_t n_files;
+	char *expected; /* NULL: nothing is expected */
+	size_t expected_size;
+	struct job_limits limits; /* all filled */
+};
+
 #define JOB_COMPILE_POLICY "default" /* of compilers, whatever their program has */
 
 struct job_spec {
 	char *runtime; /* canonical name */
 	struct job_file *files;
 	size_t n_files, main_file;
-	char **args; /* NULL-terminated */
-	char **env;  /* "NAME=value", sorted, NULL-terminated */
-	char *input; /* stdin; NULL none, or an empty one */
+	size_t n_case_files;  /* of a case: so many of the last ones are not compiled */
+	bool is_compile_only; /* to be compiled and kept, not run */
+	char **args;          /* NULL-terminated */
+	char **env;           /* "NAME=value", sorted, NULL-terminated */
+	char *input;          /* stdin; NULL none, or an empty one */
 	size_t input_size;
 	char *policy;
 	bool is_privileged; /* the policy is for administrators, and one of them named it */
 	bool is_one_policy; /* the compiler has it too: who asked may not use JOB_COMPILE_POLICY */
 	struct job_limits limits, compile_limits;
 	char **outputs; /* NULL-terminated */
+	struct job_case *cases;
+	size_t n_cases; /* 0: the job is one run */
+	enum job_checker checker;
+	double tolerance; /* of CHECK_NUMBERS */
+	bool stops_at_failure;
 	bool is_interactive, has_tty;
 	bool is_live; /* output is wanted as it is printed: the runtime's "live" environment */
 	uint16_t cols, rows;
@@ -116,6 +149,13 @@ struct job_context {
 int job_spec_parse(const char *text, size_t size, const struct job_context *context, struct job_spec **ret,
 		   char field[160], struct error *err);
 void job_spec_free(struct job_spec *s);
+
+/*
+ * One case of a spec as a spec of its own, without callback and without what is only for a queue; number below n_cases.
+ * job_spec_of_compile(): nothing but what is compiled. Owned; NULL when out of memory.
+ */
+struct job_spec *job_spec_of_case(const struct job_spec *s, size_t number);
+struct job_spec *job_spec_of_compile(const struct job_spec *s);
 
 /*
  * The spec as JSON that job_spec_parse() reads back to the same (with is_queued), canonical: same spec, same bytes. All

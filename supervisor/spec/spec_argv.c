@@ -54,7 +54,7 @@ static const char **sources_of(const struct job_spec *s, const struct runtime_de
 	if (!list)
 		return NULL;
 	list[n++] = file;
-	for (size_t i = 0; i < s->n_files; i++) {
+	for (size_t i = 0; i < s->n_files - s->n_case_files; i++) {
 		const char *path = s->files[i].path;
 
 		if (i != s->main_file && runtime_is_source(def, path))

@@ -86,11 +86,10 @@ static bool is_below(const char *inner, const char *outer)
 	return strncmp(inner, outer, size) == 0 && inner[size] == '/';
 }
 
-/* A few hundred files at most: each is held against those before it. */
-static int check_neighbours(struct json_reader *r, const struct job_spec *s, const char *path)
+static int check_against(struct json_reader *r, const struct job_file *files, size_t n, const char *path)
 {
-	for (size_t i = 0; i < s->n_files; i++) {
-		const char *other = s->files[i].path;
+	for (size_t i = 0; i < n; i++) {
+		const char *other = files[i].path;
 
 		if (strcmp(path, other) == 0)
 			return json_refuse(r, "'%.80s' is given twice", path);
@@ -102,10 +101,18 @@ static int check_neighbours(struct json_reader *r, const struct job_spec *s, con
 	return 0;
 }
 
+/* A few hundred files at most: each is held against those before it, and those of a case against the job's. */
+static int check_neighbours(struct json_reader *r, const struct spec_file_list *to, const char *path)
+{
+	int e = check_against(r, to->others, to->n_others, path);
+
+	return e < 0 ? e : check_against(r, *to->files, *to->n, path);
+}
+
 /* ---- files ---- */
 
 struct file_form {
-	const struct job_spec *spec;
+	const struct spec_file_list *to;
 	const json_t *path, *content;
 	bool is_base64;
 	uint32_t mode;
@@ -117,7 +124,7 @@ static int read_path(struct json_reader *r, json_t *value, void *target)
 	int e = spec_check_path(r, value);
 
 	f->path = value;
-	return e < 0 ? e : check_neighbours(r, f->spec, json_string_value(value));
+	return e < 0 ? e : check_neighbours(r, f->to, json_string_value(value));
 }
 
 static int read_content(struct json_reader *r, json_t *value, void *target)
@@ -162,15 +169,15 @@ static const struct json_row file_fields[] = {
 
 static int read_file(struct json_reader *r, json_t *object, void *target)
 {
-	struct job_spec *s = target;
-	struct job_file *f = &s->files[s->n_files];
-	struct file_form form = { .spec = s, .mode = MODE_PLAIN };
+	const struct spec_file_list *to = target;
+	struct job_file *f = &(*to->files)[*to->n];
+	struct file_form form = { .to = to, .mode = MODE_PLAIN };
 	size_t before = strlen(r->path);
 	int e = json_read_object(r, object, file_fields, &form);
 
 	if (e < 0)
 		return e;
-	s->n_files++; /* from here on job_spec_free() knows it */
+	++*to->n; /* from here on job_spec_free() knows it */
 	f->mode = form.mode;
 	e = spec_keep(r, json_string_value(form.path), &f->path);
 	if (e < 0)
@@ -182,18 +189,17 @@ static int read_file(struct json_reader *r, json_t *object, void *target)
 	return e;
 }
 
-int spec_read_files(struct json_reader *r, json_t *list, struct job_spec *s)
+int spec_read_files(struct json_reader *r, json_t *list, const struct spec_file_list *to)
 {
+	struct spec_file_list target = *to;
 	size_t n = json_array_size(list);
 
-	if (n == 0)
-		return json_refuse(r, "is empty: there is nothing to run");
 	if (n > JOB_FILES_MAX)
 		return spec_refuse_as(r, E2BIG, "%zu of them, more than %d", n, JOB_FILES_MAX);
-	s->files = calloc(n, sizeof(*s->files));
-	if (!s->files)
+	*to->files = calloc(n ? n : 1, sizeof(**to->files));
+	if (!*to->files)
 		return json_no_memory(r);
-	return json_read_list(r, list, JSON_OBJECT, read_file, s);
+	return json_read_list(r, list, JSON_OBJECT, read_file, &target);
 }
 
 int spec_set_source(struct json_reader *r, const json_t *source, const char *path, struct job_spec *s)

@@ -9,6 +9,7 @@
 #include "supervisor/spec/spec.h"
 
 struct json_reader;
+struct runtime_def;
 struct runtime_limits;
 
 /* Limits in the units of the request: ms, bytes, numbers, thousandths of a cpu. In the order of their table. */
@@ -35,6 +36,8 @@ struct spec_reader {
 	struct job_spec *spec;
 	const struct job_context *context;
 	const json_t *runtime, *policy, *source, *main, *input; /* borrowed from the document */
+	json_t *cases;                                          /* the same */
+	bool is_checker_said, is_tolerance_said;
 	bool is_input_base64, is_privileged, is_one_policy, is_interactive, is_live, is_live_said;
 	struct limit_values limits, compile_limits;
 };
@@ -46,12 +49,22 @@ int spec_read_limits(struct json_reader *r, json_t *object, const struct job_con
 		     struct limit_values *ret);
 /* Fill in what was not asked for. */
 void spec_fill_limits(struct spec_reader *in, const struct runtime_def *def);
+/* The same for one case: what it says itself, else what the request does. */
+void spec_fill_case_limits(const struct spec_reader *in, const struct runtime_def *def, const struct limit_values *own,
+			   struct job_limits *ret);
 /* All of them, as spec_read_limits() reads them. NULL when out of memory. */
 json_t *spec_limits_json(const struct job_limits *l);
 
 /* ---- spec_files.c ---- */
 
-int spec_read_files(struct json_reader *r, json_t *list, struct job_spec *s);
+/* Where files go: files owned, allocated by the reading; n counts them. No path may collide with one of others. */
+struct spec_file_list {
+	struct job_file **files;
+	size_t *n;
+	const struct job_file *others;
+	size_t n_others;
+};
+int spec_read_files(struct json_reader *r, json_t *list, const struct spec_file_list *to);
 /* The one file of a request with `source`. */
 int spec_set_source(struct json_reader *r, const json_t *source, const char *path, struct job_spec *s);
 /* A relative path without control characters, empty, "." or ".." components. what: "path", for the words. */
@@ -60,6 +73,28 @@ int spec_check_path(struct json_reader *r, const json_t *value);
 int spec_read_content(struct json_reader *r, const json_t *value, bool is_base64, char **ret, size_t *ret_size);
 /* "utf-8" or "base64"; target: bool *. */
 int spec_read_encoding(struct json_reader *r, json_t *value, void *target);
+
+/* ---- spec_cases.c ---- */
+
+/* "exact" "lines" "tokens" "numbers", and how far numbers may be apart; targets are the spec's. */
+int spec_read_checker(struct json_reader *r, json_t *value, void *target);
+int spec_read_tolerance(struct json_reader *r, json_t *value, void *target);
+/* in->cases into the spec, whose files, arguments and limits are there. */
+int spec_settle_cases(struct json_reader *r, const struct runtime_def *def);
+/* Into the object of a canonical text. 0 or -ENOMEM. */
+int spec_set_cases(json_t *o, const struct job_spec *s);
+
+/* ---- spec_text.c ---- */
+
+/* A content in the shorter of both forms. 0 or -ENOMEM, and so is the next. */
+int spec_set_content(json_t *o, const char *key, const char *encoding_key, const char *data, size_t size);
+json_t *spec_files_json(const struct job_file *files, size_t n);
+json_t *spec_strings_json(char *const *strings);
+
+/* ---- spec_free.c ---- */
+
+void spec_files_free(struct job_file *files, size_t n);
+void spec_cases_free(struct job_spec *s);
 
 /* ---- spec_callback.c ---- */
 

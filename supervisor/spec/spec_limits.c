@@ -239,26 +239,42 @@ static void store(const struct limit_values *v, struct job_limits *ret)
 	};
 }
 
+static struct limit_values defaults_of(const struct settings *settings)
+{
+	return (struct limit_values){ .of = {
+					      [LIMIT_WALL] = settings->run_timeout_ns / NS_PER_MS,
+					      [LIMIT_MEMORY] = settings->memory_bytes,
+					      [LIMIT_OUTPUT] = DEFAULT_OUTPUT,
+					      [LIMIT_DISK] = DEFAULT_DISK,
+					      [LIMIT_PROCESSES] = DEFAULT_PROCESSES,
+					      [LIMIT_OPEN_FILES] = DEFAULT_OPEN_FILES,
+					      [LIMIT_CPUS] = settings->cpus_milli,
+				      } };
+}
+
 void spec_fill_limits(struct spec_reader *in, const struct runtime_def *def)
 {
-	const struct settings *settings = in->context->settings;
-	struct job_spec *s = in->spec;
-	struct limit_values run, compile;
-	struct limit_values defaults = { .of = {
-						 [LIMIT_WALL] = settings->run_timeout_ns / NS_PER_MS,
-						 [LIMIT_MEMORY] = settings->memory_bytes,
-						 [LIMIT_OUTPUT] = DEFAULT_OUTPUT,
-						 [LIMIT_DISK] = DEFAULT_DISK,
-						 [LIMIT_PROCESSES] = DEFAULT_PROCESSES,
-						 [LIMIT_OPEN_FILES] = DEFAULT_OPEN_FILES,
-						 [LIMIT_CPUS] = settings->cpus_milli,
-					 } };
+	struct limit_values defaults = defaults_of(in->context->settings), run, compile;
 
 	run = fill(in->limits, &def->run.limits, &defaults, in->context);
 	defaults.of[LIMIT_WALL] = COMPILE_WALL_MS;
 	compile = fill(in->compile_limits, &def->compile.limits, &defaults, in->context);
-	store(&run, &s->limits);
-	store(&compile, &s->compile_limits);
+	store(&run, &in->spec->limits);
+	store(&compile, &in->spec->compile_limits);
+}
+
+void spec_fill_case_limits(const struct spec_reader *in, const struct runtime_def *def, const struct limit_values *own,
+			   struct job_limits *ret)
+{
+	const struct limit_values defaults = defaults_of(in->context->settings);
+	struct limit_values v = *own;
+
+	for (int i = 0; i < LIMITS; i++) {
+		if (!v.of[i])
+			v.of[i] = in->limits.of[i];
+	}
+	v = fill(v, &def->run.limits, &defaults, in->context);
+	store(&v, ret);
 }
 
 /* ---- writing ---- */

@@ -35,7 +35,7 @@ static size_t quoted_size(const char *data, size_t size)
  * The shorter of both forms. So the text is not longer than what the request had there, whichever form it used, and
  * what came through the door's bound comes through it again.
  */
-static int set_content(json_t *o, const char *key, const char *encoding_key, const char *data, size_t size)
+int spec_set_content(json_t *o, const char *key, const char *encoding_key, const char *data, size_t size)
 {
 	char *coded;
 	size_t n = 0;
@@ -49,16 +49,16 @@ static int set_content(json_t *o, const char *key, const char *encoding_key, con
 	return e < 0 ? e : set(o, encoding_key, json_string("base64"));
 }
 
-static json_t *files_json(const struct job_spec *s)
+json_t *spec_files_json(const struct job_file *files, size_t n)
 {
 	cleanup_json json_t *list = json_array();
 
-	for (size_t i = 0; list && i < s->n_files; i++) {
-		const struct job_file *f = &s->files[i];
+	for (size_t i = 0; list && i < n; i++) {
+		const struct job_file *f = &files[i];
 		json_t *o = json_object();
 
 		if (!o || json_array_append_new(list, o) < 0 || set(o, "path", json_string(f->path)) < 0 ||
-		    set_content(o, "content", "encoding", f->data, f->size) < 0)
+		    spec_set_content(o, "content", "encoding", f->data, f->size) < 0)
 			return NULL;
 		if (f->mode != 0644 && set(o, "mode", json_string("0755")) < 0)
 			return NULL;
@@ -66,7 +66,7 @@ static json_t *files_json(const struct job_spec *s)
 	return json_incref(list);
 }
 
-static json_t *strings_json(char *const *strings)
+json_t *spec_strings_json(char *const *strings)
 {
 	cleanup_json json_t *list = json_array();
 
@@ -113,13 +113,13 @@ static int set_options(json_t *o, const struct job_spec *s)
 	if (s->n_files > 1)
 		e = set(o, "main", json_string(s->files[s->main_file].path));
 	if (e == 0 && s->args[0])
-		e = set(o, "args", strings_json(s->args));
+		e = set(o, "args", spec_strings_json(s->args));
 	if (e == 0 && s->env[0])
 		e = set(o, "env", env_json(s->env));
 	if (e == 0 && s->outputs[0])
-		e = set(o, "outputs", strings_json(s->outputs));
+		e = set(o, "outputs", spec_strings_json(s->outputs));
 	if (e == 0 && s->input)
-		e = set_content(o, "stdin", "stdin_encoding", s->input, s->input_size);
+		e = spec_set_content(o, "stdin", "stdin_encoding", s->input, s->input_size);
 	if (e == 0 && s->is_interactive)
 		e = set(o, "interactive", json_true());
 	if (e == 0 && s->is_live != s->is_interactive)
@@ -134,7 +134,7 @@ static int set_options(json_t *o, const struct job_spec *s)
 		e = set(o, "retention_ms", json_integer((json_int_t)s->retention_ms));
 	if (e == 0 && s->callback_url)
 		e = set(o, "callback", callback_json(s));
-	return e;
+	return e < 0 ? e : spec_set_cases(o, s);
 }
 
 char *job_spec_text(const struct job_spec *s, size_t *ret_size)
@@ -142,7 +142,8 @@ char *job_spec_text(const struct job_spec *s, size_t *ret_size)
 	cleanup_json json_t *o = json_object();
 	char *text;
 
-	if (!o || set(o, "runtime", json_string(s->runtime)) < 0 || set(o, "files", files_json(s)) < 0 ||
+	if (!o || set(o, "runtime", json_string(s->runtime)) < 0 ||
+	    set(o, "files", spec_files_json(s->files, s->n_files)) < 0 ||
 	    set(o, "policy", json_string(s->policy)) < 0 ||
 	    (s->is_privileged && set(o, "privileged", json_true()) < 0) ||
 	    (s->is_one_policy && set(o, "one_policy", json_true()) < 0) || set(o, "network", json_string("none")) < 0 ||

@@ -224,7 +224,7 @@ static void bounds(void)
 {
 	refuse_many("", "[", 10000, "", EINVAL, "", "the request: nested deeper than 16 levels");
 	refuse_many("{\"a\":", "{\"a\":", 1000000, "", EINVAL, "", "the request: nested deeper than 16 levels");
-	refuse_many("{\"args\":[0", ",0", 1000000, "]}", E2BIG, "", "the request: more than 8192 values");
+	refuse_many("{\"args\":[0", ",0", 1000000, "]}", E2BIG, "", "the request: more than 32768 values");
 	refuse_many("", " ", (16 << 20) + 16385, "", E2BIG, "",
 		    "the request: 16793601 bytes, more than 16777216 (CUBIT_MAX_BODY)");
 	refuse_many("{\"runtime\":\"py\",\"source\":\"1\",\"args\":[\"a\"", ",\"a\"", 256, "]}", EINVAL, "args",
