@@ -47,22 +47,27 @@ struct job *engine_find(struct engine *e, const struct job_name *name)
 {
 	struct job *job = e->jobs;
 
-	while (job &&
-	       (job->space != name->space || strcmp(job->id, name->id) != 0 || strcmp(job->owner, name->owner) != 0))
+	while (job && (job->parent || job->space != name->space || strcmp(job->id, name->id) != 0 ||
+		       strcmp(job->owner, name->owner) != 0))
 		job = job->next;
 	return job;
 }
 
 size_t engine_running(const struct engine *e)
 {
-	return e->n_jobs;
+	size_t n = 0;
+
+	for (const struct job *job = e->jobs; job; job = job->next)
+		n += !job->cases; /* its cases have the sandboxes */
+	return n;
 }
 
 void engine_each(struct engine *e, void (*fn)(struct job *job, void *arg), void *arg)
 {
 	for (struct job *job = e->jobs, *next; job; job = next) {
 		next = job->next;
-		fn(job, arg);
+		if (!job->parent)
+			fn(job, arg);
 	}
 }
 
@@ -102,7 +107,7 @@ struct job *engine_find_id(struct engine *e, const char *owner, const char *id)
 {
 	struct job *job = e->jobs;
 
-	while (job && (strcmp(job->id, id) != 0 || (owner && strcmp(job->owner, owner) != 0)))
+	while (job && (job->parent || strcmp(job->id, id) != 0 || (owner && strcmp(job->owner, owner) != 0)))
 		job = job->next;
 	return job;
 }
@@ -135,6 +140,7 @@ const char *job_state(const struct job *job)
 		[JOB_COMPILE_LIMIT] = "compiling", [JOB_COMPILE_START] = "compiling", [JOB_COMPILE] = "compiling",
 		[JOB_KEEP] = "compiling",
 		[JOB_RUN_LIMIT] = "running", [JOB_RUN_START] = "running", [JOB_RUN] = "running",
+		[JOB_CASES] = "running",
 		[JOB_OUTPUTS] = "finishing", [JOB_ENDING] = "finishing", [JOB_FACTS] = "finishing",
 		[JOB_OVER] = "finishing",
 	};

@@ -83,7 +83,7 @@ bool engine_stopped(struct engine *e, const struct monitor_stopped *m);
 struct job *engine_find(struct engine *e, const struct job_name *name); /* NULL: not running here */
 /* What an owner means by an id, in any space; owner NULL: anybody's. */
 struct job *engine_find_id(struct engine *e, const char *owner, const char *id);
-size_t engine_running(const struct engine *e);
+size_t engine_running(const struct engine *e); /* with a sandbox: each case at work counts */
 void engine_each(struct engine *e, void (*fn)(struct job *job, void *arg), void *arg);
 
 struct job_name job_name(const struct job *job);

@@ -73,7 +73,6 @@ struct job *job_new(struct engine *e, const struct job_order *o, struct error *e
 	if (e->jobs)
 		e->jobs->prev = &job->next;
 	e->jobs = job;
-	e->n_jobs++;
 	return job;
 }
 
@@ -102,7 +101,6 @@ static void let_go(struct job *job)
 	*job->prev = job->next;
 	if (job->next)
 		job->next->prev = job->prev;
-	job->engine->n_jobs--;
 	job_stdio_close(job);
 	file_calls_done(&job->files);
 	job_outputs_done(job);
@@ -120,6 +118,8 @@ static void let_go(struct job *job)
 	job->argv = job->env = NULL;
 	journal_unref(job->journal);
 	job->journal = NULL;
+	job_cases_free(job->cases);
+	job->cases = NULL;
 	uv_close((uv_handle_t *)&job->timer, on_closed);
 	uv_close((uv_handle_t *)&job->settle, on_closed);
 }
@@ -288,7 +288,8 @@ static void take_sandbox(struct job *job)
 		job->wait = wait;
 }
 
-int engine_start(struct engine *e, const struct job_order *order, struct job **ret, struct error *err)
+static int start(struct engine *e, const struct job_order *order, struct job *parent, struct job **ret,
+		 struct error *err)
 {
 	const struct runtime_def *def = runtime_set_find(e->o.runtimes, order->spec->runtime);
 	struct job *job;
@@ -303,16 +304,30 @@ int engine_start(struct engine *e, const struct job_order *order, struct job **r
 	if (!job)
 		return -ENOMEM;
 	job->def = def;
+	job->parent = parent;
+	*ret = job;
 	if (order->queued_ms)
 		observe(job, "queue", (time_now_ms() - order->queued_ms) * NS_PER_MS);
-	take_sandbox(job);
+	if (!job->spec->n_cases)
+		take_sandbox(job);
 	r = job->journal ? 0 : open_own_journal(job, err);
+	if (r == 0 && job->spec->n_cases)
+		r = job_cases_begin(job, err);
 	if (r < 0) {
+		*ret = NULL;
 		let_go(job);
-		return r;
 	}
-	*ret = job;
-	return 0;
+	return r;
+}
+
+int engine_start(struct engine *e, const struct job_order *order, struct job **ret, struct error *err)
+{
+	return start(e, order, NULL, ret, err);
+}
+
+int engine_start_child(struct job *parent, const struct job_order *order, struct job **ret, struct error *err)
+{
+	return start(parent->engine, order, parent, ret, err);
 }
 
 static void take_ready(struct job *job, const struct ready_sandbox *s)
@@ -389,7 +404,10 @@ static void act_files(struct job *job, enum job_state from, const void *arg)
 {
 	(void)from;
 	(void)arg;
-	job_files_begin(job);
+	if (job->spec->is_compile_only && job->artefact)
+		job_event(job, JOB_EV_PROGRAM, NULL);
+	else
+		job_files_begin(job);
 }
 
 static void act_compile(struct job *job, enum job_state from, const void *arg)
@@ -403,7 +421,12 @@ static void act_run(struct job *job, enum job_state from, const void *arg)
 {
 	(void)from;
 	(void)arg;
-	job_stage_begin(job, false);
+	if (job->spec->is_compile_only) {
+		job->is_compiled = true;
+		job_event(job, JOB_EV_ENDED, NULL);
+	} else {
+		job_stage_begin(job, false);
+	}
 }
 
 static void act_start(struct job *job, enum job_state from, const void *arg)
@@ -507,6 +530,22 @@ static void act_leave(struct job *job, enum job_state from, const void *arg)
 	job_deadline(job, 0); /* over() comes at the next turn of the loop, never from inside a call */
 }
 
+static void act_end_cases(struct job *job, enum job_state from, const void *arg)
+{
+	(void)from;
+	if (job->stop != STOP_NONE) /* the first cause stays */
+		return;
+	note_stop(job, arg, false);
+	job_cases_stop(job);
+}
+
+static void act_no_facts(struct job *job, enum job_state from, const void *arg)
+{
+	(void)from;
+	(void)arg;
+	job_deadline(job, 0); /* as above: never from inside a call */
+}
+
 static void act_silent(struct job *job, enum job_state from, const void *arg)
 {
 	struct error e = ERROR_INIT;
@@ -536,19 +575,21 @@ static void act_over(struct job *job, enum job_state from, const void *arg)
 	(void)from;
 	(void)arg;
 	job_judge(job);
-	observe(job, "total", clock_now_ns() - job->begun_ns);
+	if (!job->parent)
+		observe(job, "total", clock_now_ns() - job->begun_ns);
 	job->over(job, &job->result, job->arg);
 	let_go(job);
 }
 
 static job_action *const actions[JOB_ACTS] = {
-	[JOB_ACT_TAKE] = act_take,       [JOB_ACT_FILES] = act_files,   [JOB_ACT_COMPILE] = act_compile,
-	[JOB_ACT_RUN] = act_run,         [JOB_ACT_START] = act_start,   [JOB_ACT_HAND] = act_hand,
-	[JOB_ACT_STARTED] = act_started, [JOB_ACT_EXITED] = act_exited, [JOB_ACT_REFUSED] = act_refused,
-	[JOB_ACT_GONE] = act_gone,       [JOB_ACT_KEEP] = act_keep,     [JOB_ACT_OUTPUTS] = act_outputs,
-	[JOB_ACT_FINISH] = act_finish,   [JOB_ACT_EARLY] = act_early,   [JOB_ACT_KILL] = act_kill,
-	[JOB_ACT_CUT] = act_cut,         [JOB_ACT_LEAVE] = act_leave,   [JOB_ACT_SILENT] = act_silent,
-	[JOB_ACT_CLOCK] = act_clock,     [JOB_ACT_AWAIT] = act_await,   [JOB_ACT_OVER] = act_over,
+	[JOB_ACT_TAKE] = act_take,         [JOB_ACT_FILES] = act_files,   [JOB_ACT_COMPILE] = act_compile,
+	[JOB_ACT_RUN] = act_run,           [JOB_ACT_START] = act_start,   [JOB_ACT_HAND] = act_hand,
+	[JOB_ACT_STARTED] = act_started,   [JOB_ACT_EXITED] = act_exited, [JOB_ACT_REFUSED] = act_refused,
+	[JOB_ACT_GONE] = act_gone,         [JOB_ACT_KEEP] = act_keep,     [JOB_ACT_OUTPUTS] = act_outputs,
+	[JOB_ACT_FINISH] = act_finish,     [JOB_ACT_EARLY] = act_early,   [JOB_ACT_KILL] = act_kill,
+	[JOB_ACT_CUT] = act_cut,           [JOB_ACT_LEAVE] = act_leave,   [JOB_ACT_END_CASES] = act_end_cases,
+	[JOB_ACT_NO_FACTS] = act_no_facts, [JOB_ACT_SILENT] = act_silent, [JOB_ACT_CLOCK] = act_clock,
+	[JOB_ACT_AWAIT] = act_await,       [JOB_ACT_OVER] = act_over,
 };
 
 void job_event(struct job *job, enum job_event event, const void *arg)

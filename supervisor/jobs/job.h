@@ -6,6 +6,7 @@
  *   job.c            what the table does: sandbox, stop, facts, over
  *   job_end.c        the verdict of the whole
  *   job_files.c      source files and kept artefacts on their way in
+ *   job_cases.c      a job of many runs: each is a job of its own
  *   job_stage.c      compile and run: START, clocks, limits, EXITED
  *   job_stdio.c      output into the journal, standard input
  *   job_artefact.c   what a compiler made: out of the sandbox, and in again
@@ -34,6 +35,7 @@
 #include "supervisor/pool/pool.h"
 #include "supervisor/spec/spec.h"
 
+struct job_cases;
 struct job_found;
 struct agent_event;
 struct agent_exited;
@@ -82,6 +84,8 @@ struct job { /* NOLINT(clang-analyzer-optin.performance.Padding): in the order i
 	unsigned attempt;
 	bool is_direct;
 	struct job_spec *spec;
+	struct job *parent;      /* of a case: whose; nobody but it sees this one */
+	struct job_cases *cases; /* a job of cases: they have the sandboxes */
 	const struct runtime_def *def;
 	job_over_fn *over;
 	void *arg;
@@ -106,8 +110,9 @@ struct job { /* NOLINT(clang-analyzer-optin.performance.Padding): in the order i
 	size_t input_at;     /* of spec->input */
 	struct buf live_input;
 
-	unsigned n_owed; /* answers of the agent to SIGNAL, RESIZE, CLOSE_STDIN */
-	bool is_early;   /* it did not come to a process: */
+	unsigned n_owed;  /* answers of the agent to SIGNAL, RESIZE, CLOSE_STDIN */
+	bool is_compiled; /* there is a program, and it was not to be run */
+	bool is_early;    /* it did not come to a process: */
 	struct verdict early;
 	enum verdict_stop stop; /* the first cause */
 	char stop_reason[200];  /* "": the verdict's own words */
@@ -138,7 +143,6 @@ struct engine {
 	struct engine_options o;
 	struct artefacts *artefacts;
 	struct job *jobs;
-	size_t n_jobs;
 };
 
 /* ---- engine.c ---- */
@@ -177,6 +181,9 @@ void job_discard(struct job *job);
 void job_free_if_alone(struct job *job);
 extern const struct agent_handlers job_agent_handlers;
 
+/* engine_start() for a job of a job. ret is set before anything of it can end. */
+int engine_start_child(struct job *parent, const struct job_order *order, struct job **ret, struct error *err);
+
 /* ---- job_end.c ---- */
 
 /* Take what output is left, decide, and say it in the journal. */
@@ -185,6 +192,14 @@ void job_judge(struct job *job);
 /* ---- job_files.c ---- */
 
 void job_files_begin(struct job *job);
+
+/* ---- job_cases.c ---- */
+
+int job_cases_begin(struct job *job, struct error *err);
+void job_cases_stop(struct job *job);   /* job->stop was noted; JOB_EV_ENDED comes, perhaps from inside */
+void job_cases_judge(struct job *job);  /* one that was not stopped */
+void job_cases_result(struct job *job); /* list and figures into the result */
+void job_cases_free(struct job_cases *c);
 
 /* ---- job_stage.c ---- */
 

@@ -67,7 +67,7 @@ static int make_key(struct job *job, char *const *argv, char *const *env)
 	add_list(h, argv);
 	add_list(h, env);
 	add_limits(h, &job->spec->compile_limits);
-	for (size_t i = 0; i < job->spec->n_files; i++) {
+	for (size_t i = 0; i < job->spec->n_files - job->spec->n_case_files; i++) {
 		const struct job_file *f = &job->spec->files[i];
 		char mode[16];
 		int n = snprintf(mode, sizeof(mode), "%o", (unsigned)f->mode);
@@ -96,7 +96,9 @@ static void on_found(struct artefact *a, void *arg)
 	}
 	job->artefact = a;
 	job->result.compile.is_cached = a != NULL;
-	if (a) { /* it was compiled, if not now */
+	if (!a && job->parent && !job->spec->is_compile_only)
+		job->artefact_key[0] = '\0'; /* files of a case lie beside its source: not for other cases */
+	if (a) {                             /* it was compiled, if not now */
 		job->result.compile.has_run = true;
 		job->result.compile.verdict = (struct verdict){ .status = VERDICT_OK, .exit_code = 0 };
 		job->result.compile.memory_peak_bytes = job->result.compile.processes_peak =

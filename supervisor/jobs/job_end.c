@@ -55,7 +55,12 @@ static void judge(struct job *job)
 	struct verdict *v = &job->result.verdict;
 
 	job_stage_judge(job);
-	if (job->is_early && !(job->has_facts && job->facts.oom_kills && job->facts.oom_kills != CGROUP_UNKNOWN)) {
+	if (job->cases && job->stop == STOP_NONE) {
+		job_cases_judge(job);
+	} else if (job->is_compiled && job->stop == STOP_NONE) {
+		*v = (struct verdict){ .status = VERDICT_OK, .exit_code = 0 };
+	} else if (job->is_early &&
+		   !(job->has_facts && job->facts.oom_kills && job->facts.oom_kills != CGROUP_UNKNOWN)) {
 		*v = job->early;
 	} else if (job->is_early || !job->process.limits ||
 		   (job->process.is_compile && job->result.compile.verdict.status == VERDICT_OK)) {
@@ -87,6 +92,8 @@ void job_judge(struct job *job)
 	if (job->sandbox.id[0])
 		job_stdio_drain(job);
 	judge(job);
+	if (job->cases)
+		job_cases_result(job);
 	(void)uv_timer_stop(&job->timer);
 	job->result.finished_ms = time_now_ms();
 	if (!*job->result.version && job->def) /* it was not asked yet when the job began */

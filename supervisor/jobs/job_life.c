@@ -74,6 +74,10 @@ static const struct named_cell cells[JOB_STATES][JOB_EVENTS] = {
 		[JOB_EV_ENDED]   = GO(FINISH, ENDING),
 		[JOB_EV_TIME]    = HERE(SILENT),
 	},
+	[JOB_CASES] = {
+		[JOB_EV_STOP]    = HERE(END_CASES),
+		[JOB_EV_ENDED]   = GO(NO_FACTS, FACTS),
+	},
 	[JOB_ENDING] = {
 		[JOB_EV_TIME]    = HERE(FINISH), /* too much waited for the monitor */
 		[JOB_EV_SENT]    = GO(AWAIT, FACTS),
@@ -110,8 +114,8 @@ struct job_cell job_life(enum job_state state, enum job_event event)
 const char *job_state_word(enum job_state state)
 {
 	static const char *const words[JOB_STATES] = {
-		"sandbox",   "files", "compile limits", "compile start", "compile", "keep", "run limits",
-		"run start", "run",   "outputs",        "ending",        "facts",   "over",
+		"sandbox",   "files", "compile limits", "compile start", "compile", "keep",  "run limits",
+		"run start", "run",   "outputs",        "cases",         "ending",  "facts", "over",
 	};
 
 	return words[state];

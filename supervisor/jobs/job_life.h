@@ -10,6 +10,7 @@
  *   KEEP           what it made, read back
  *   RUN_LIMIT, RUN_START, RUN   the same of the program; an interpreter that waits goes from RUN_LIMIT to RUN
  *   OUTPUTS        files read back
+ *   CASES          from its beginning, a job of cases: the last of them
  *   ENDING         FINISH is to be sent
  *   FACTS          the monitor's facts
  *   OVER           nothing
@@ -33,6 +34,7 @@ enum job_state {
 	JOB_RUN_START,
 	JOB_RUN,
 	JOB_OUTPUTS,
+	JOB_CASES,
 	JOB_ENDING,
 	JOB_FACTS,
 	JOB_OVER,
@@ -72,18 +74,20 @@ enum job_act {
 	JOB_ACT_STARTED, /* take its descriptors, start its clock */
 	JOB_ACT_EXITED,  /* take how it ended, and see what comes of it */
 	JOB_ACT_REFUSED,
-	JOB_ACT_GONE,    /* it ended before it was handed anything: a waiting interpreter may do that */
-	JOB_ACT_KEEP,    /* read back what the compiler made */
-	JOB_ACT_OUTPUTS, /* read back what is to be handed back */
-	JOB_ACT_FINISH,  /* ask for the facts */
-	JOB_ACT_EARLY,   /* the same, with the verdict that is known already */
-	JOB_ACT_KILL,    /* note why, end what runs, ask for the facts */
-	JOB_ACT_CUT,     /* the program has ended; only its files are cut short */
-	JOB_ACT_LEAVE,   /* there is no sandbox: forget the pool, be over soon */
-	JOB_ACT_SILENT,  /* an agent that owes an answer has given none */
-	JOB_ACT_CLOCK,   /* the limit of time */
-	JOB_ACT_AWAIT,   /* the facts, for a while */
-	JOB_ACT_OVER,    /* judge, tell who ordered it */
+	JOB_ACT_GONE,      /* it ended before it was handed anything: a waiting interpreter may do that */
+	JOB_ACT_KEEP,      /* read back what the compiler made */
+	JOB_ACT_OUTPUTS,   /* read back what is to be handed back */
+	JOB_ACT_FINISH,    /* ask for the facts */
+	JOB_ACT_EARLY,     /* the same, with the verdict that is known already */
+	JOB_ACT_KILL,      /* note why, end what runs, ask for the facts */
+	JOB_ACT_CUT,       /* the program has ended; only its files are cut short */
+	JOB_ACT_END_CASES, /* note why, stop the one at work */
+	JOB_ACT_NO_FACTS,  /* there are none to be asked for: be over soon */
+	JOB_ACT_LEAVE,     /* there is no sandbox: forget the pool, be over soon */
+	JOB_ACT_SILENT,    /* an agent that owes an answer has given none */
+	JOB_ACT_CLOCK,     /* the limit of time */
+	JOB_ACT_AWAIT,     /* the facts, for a while */
+	JOB_ACT_OVER,      /* judge, tell who ordered it */
 	JOB_ACTS,
 };
 

@@ -25,6 +25,8 @@ void job_result_done(struct job_result *r)
 	free(r->outputs);
 	r->outputs = NULL;
 	r->n_outputs = 0;
+	json_decref(r->cases);
+	r->cases = NULL;
 }
 
 /* ---- values; all may return NULL, and setting that fails ---- */
@@ -58,6 +60,11 @@ static json_t *json_time(uint64_t ms)
 static json_t *json_name(const char *text)
 {
 	return text && *text && utf8_is_text(text, strlen(text)) ? json_string(text) : json_null();
+}
+
+static json_t *json_passed(int passed)
+{
+	return passed < 0 ? json_null() : json_boolean(passed);
 }
 
 /* ---- stages ---- */
@@ -201,6 +208,37 @@ json_t *job_result_json(const struct job_result *r, struct journal *journal)
 		    { "queued_at", json_time(r->queued_ms) }, { "started_at", json_time(r->started_ms) },
 		    { "finished_at", json_time(r->finished_ms) }, { "pooled", json_boolean(r->was_pooled) },
 		    { "prestarted", json_boolean(r->was_prestarted) }) < 0)
+		return NULL;
+	if (r->cases && SET_ALL(o, { "passed", json_passed(r->passed) }, { "cases", json_incref(r->cases) }) < 0)
+		return NULL;
+	return json_incref(o);
+}
+
+/* ---- one case ---- */
+
+json_t *job_result_case_json(const char *id, const struct job_result *r, struct journal *journal, int passed,
+			     const char *why)
+{
+	cleanup_json json_t *o = json_object();
+	struct verdict v = r->verdict;
+
+	if (!v.reason[0])
+		(void)snprintf(v.reason, sizeof(v.reason), "%s", why);
+	if (!o || SET_ALL(o, { "id", json_string(id) }, { "passed", json_passed(passed) }) < 0 ||
+	    set_stage(o, &v, &r->run, journal) < 0)
+		return NULL;
+	if (SET_ALL(o, { "outputs", outputs_json(r) }, { "outputs_truncated", json_boolean(r->is_outputs_cut) },
+		    { "sandbox", json_string("fresh") }) < 0)
+		return NULL;
+	return json_incref(o);
+}
+
+json_t *job_result_no_case_json(const char *id)
+{
+	const struct job_result none = { .verdict = { .exit_code = -1 } };
+	cleanup_json json_t *o = job_result_case_json(id, &none, NULL, -1, "");
+
+	if (!o || SET_ALL(o, { "status", json_null() }, { "sandbox", json_null() }) < 0)
 		return NULL;
 	return json_incref(o);
 }

@@ -43,6 +43,8 @@ struct job_result {
 	unsigned attempt;
 	uint64_t queued_ms, started_ms, finished_ms; /* since 1970; 0: never */
 	bool was_pooled, was_prestarted;
+	json_t *cases; /* owned; a job of cases: job_result_case_json() of each. NULL: it is one run */
+	int passed;    /* of these all that were held against something: 1, 0; -1: none was */
 };
 
 void job_result_done(struct job_result *r);
@@ -51,6 +53,14 @@ void job_result_done(struct job_result *r);
  * journal may be NULL (nothing ran). Owned; NULL when out of memory. What is not known is null. The fields: docs/api.md.
  */
 json_t *job_result_json(const struct job_result *r, struct journal *journal);
+
+/*
+ * One case: how it went, as the run of a job of its own. passed: 1, 0, -1 nothing was expected; why: in place of an empty
+ * reason. The other is of a case that did not run. Owned; NULL when out of memory.
+ */
+json_t *job_result_case_json(const char *id, const struct job_result *r, struct journal *journal, int passed,
+			     const char *why);
+json_t *job_result_no_case_json(const char *id);
 
 /*
  * The same of a job that has no result of a run: every field is there, and what only a run tells is null or empty. This

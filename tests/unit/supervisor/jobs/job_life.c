@@ -15,11 +15,12 @@
  *   .  ignored     !  odd
  *   T  take        f  files     c  compile   r  run      s  start    h  hand over   d  started   x  exited
  *   n  refused     g  gone      k  keep      o  outputs  F  finish   e  early       K  kill      u  cut
+ *   E  end cases   N  no facts
  *   l  leave       z  silent    t  clock     a  await    v  over
  */
 /* clang-format off */
 static const char letters[] = ".!Tfcrshdxngko"
-			      "FeKulztav";
+			      "FeKuENlztav";
 static const char *const picture[JOB_STATES] = {
 	/*                      sFCPLWDXRMOeeSTsf */
 	[JOB_SANDBOX] = /*   */ "T.!!..!!!!!!!l.!!",
@@ -32,6 +33,7 @@ static const char *const picture[JOB_STATES] = {
 	[JOB_RUN_START] = /* */ "!.!!..d!n!!F!Kz!!",
 	[JOB_RUN] = /*       */ "!.!!..!x!!oF!Kt!!",
 	[JOB_OUTPUTS] = /*   */ "!.!!..!!!!!F!uz!!",
+	[JOB_CASES] = /*     */ "!.!!..!!!!!N!E.!!",
 	[JOB_ENDING] = /*    */ "..............Fa.",
 	[JOB_FACTS] = /*     */ "..............v.v",
 	[JOB_OVER] = /*      */ ".................",
@@ -63,6 +65,7 @@ static enum job_state leads_to(enum job_act act, enum job_state from)
 	case JOB_ACT_KILL:
 	case JOB_ACT_CUT:
 		return JOB_ENDING;
+	case JOB_ACT_NO_FACTS:
 	case JOB_ACT_LEAVE:
 	case JOB_ACT_AWAIT:
 		return JOB_FACTS;
@@ -91,7 +94,7 @@ static void test_cells(void)
 
 static void test_rules(void)
 {
-	bool is_reached[JOB_STATES] = { [JOB_SANDBOX] = true };
+	bool is_reached[JOB_STATES] = { [JOB_SANDBOX] = true, [JOB_CASES] = true }; /* where a job begins */
 	int n_acts = 0;
 	bool is_done[JOB_ACTS] = { false };
 
@@ -111,11 +114,14 @@ static void test_rules(void)
 		}
 		ok(is_reached[s], "'%s' is reached", word);
 		ok(leads_on, "and not for ever");
-		if (s < JOB_ENDING)
+		if (s == JOB_CASES)
+			is_int(stop.act, JOB_ACT_END_CASES, "a stop ends the case at work there");
+		else if (s < JOB_ENDING)
 			ok(stop.next >= JOB_ENDING, "a stop ends it there");
 		else
 			is_int(stop.act, JOB_ACT_IGNORE, "a stop comes too late there");
-		if (s != JOB_SANDBOX && s != JOB_OVER) /* the pool has a clock of its own */
+		if (s != JOB_SANDBOX && s != JOB_CASES &&
+		    s != JOB_OVER) /* the pool has a clock of its own, each case too */
 			ok(job_life((enum job_state)s, JOB_EV_TIME).act != JOB_ACT_IGNORE,
 			   "it waits there for so long only");
 	}
