@@ -16,7 +16,7 @@
  *                                     callback.secret), status, reason, ending, retention (ms that  a cube for ever
  *                                     it asked for); of a cube name and cube_type
  *   cubit:result:<id>        hash     finish: every field of the result (docs/api.md; null is       retention
- *                                     empty), json all but stdout, stderr, compile, outputs;
+ *                                     empty), json all but stdout, stderr, compile, outputs, cases;
  *                                     journal the blob of journal.h, only where the stream of
  *                                     events has not all of it
  *   cubit:events:<id>        stream   the node that runs it: n, type, at_ms, attempt, data (bytes   retention

@@ -80,7 +80,9 @@ static char *whole_result(const redisReply *rest, const redisReply *once)
 	static const struct {
 		const char *name;
 		bool is_text;
-	} rows[] = { { "stdout", true }, { "stderr", true }, { "compile", false }, { "outputs", false } };
+	} rows[] = {
+		{ "stdout", true }, { "stderr", true }, { "compile", false }, { "outputs", false }, { "cases", false }
+	};
 	json_t *o = json_loadb(rest->str, rest->len, 0, NULL);
 	int e = o ? 0 : -1;
 	char *text;

@@ -15,7 +15,7 @@
 #include "supervisor/settings.h"
 #include "supervisor/spec/spec.h"
 
-enum { DEPTH_MAX = 24, VALUES_MAX = 16384, SLACK = 16384 /* as for a canonical text in spec.c */ };
+enum { DEPTH_MAX = 24, VALUES_MAX = 32768, SLACK = 16384 /* as for a canonical text in spec.c */ };
 
 static void cleanup_json(json_t **j)
 {
@@ -159,10 +159,29 @@ static int refuse_input(json_t *o, struct error *err)
 
 static const char *const runtime_names[] = { "runtime", "language", "cube_type", NULL };
 static const char *const source_names[] = { "source", "code", NULL };
-static const char *const same_names[] = { "files",    "main",        "args",         "stdin",  "stdin_encoding",
-					  "env",      "policy",      "network",      "limits", "compile_limits",
-					  "outputs",  "interactive", "live",         "tty",    "priority",
-					  "delay_ms", "callback",    "retention_ms", NULL };
+static const char *const same_names[] = { "files",
+					  "main",
+					  "args",
+					  "stdin",
+					  "stdin_encoding",
+					  "env",
+					  "policy",
+					  "network",
+					  "limits",
+					  "compile_limits",
+					  "outputs",
+					  "interactive",
+					  "live",
+					  "tty",
+					  "priority",
+					  "delay_ms",
+					  "callback",
+					  "retention_ms",
+					  "cases",
+					  "checker",
+					  "tolerance",
+					  "stop_at_first_failure",
+					  NULL };
 
 static int put(json_t *to, const char *name, json_t *v, struct error *err)
 {

@@ -13,7 +13,7 @@
 
 enum {
 	RESULT_BYTES = 48 << 20, /* of one result and its journal: what a link sends at once has a bound */
-	RESULT_CUT = 1 << 20,    /* of a stream in a result that has more than that even alone */
+	RESULT_CUT = 1 << 20, /* of a stream in a result that has more than that even alone; whole groups of base64 */
 };
 
 void fields_done(struct fields *f)
@@ -35,7 +35,7 @@ static void fields_add(struct fields *f, const char *name, const char *text, siz
 }
 
 /* What stands in a field of its own only, and not in `json` as well: output, and what may hold output. */
-static const char *const once[] = { "stdout", "stderr", "compile", "outputs", NULL };
+static const char *const once[] = { "stdout", "stderr", "compile", "outputs", "cases", NULL };
 
 /* Texts as they are, null as nothing, the rest as JSON. */
 static void fields_of(struct fields *f, json_t *o)
@@ -68,17 +68,24 @@ static void args_fields(struct redis_args *a, const struct fields *f)
 	}
 }
 
-/* An output that no connection carries in one piece loses what is behind its first MiB, and says so. */
-static int cut_streams(const struct call *c, json_t *o)
+/* An output that no connection carries in one piece loses what is behind its first MiB, and says so; cases lose all of it. */
+static int cut_streams(json_t *o, size_t most)
 {
 	static const char *const streams[][3] = {
 		{ "stdout", "stdout_truncated", "stdout_encoding" },
 		{ "stderr", "stderr_truncated", "stderr_encoding" },
 	};
+	json_t *of_case;
+	size_t n;
 
+	json_array_foreach(json_object_get(o, "cases"), n, of_case)
+	{
+		if (cut_streams(of_case, 0) < 0)
+			return -ENOMEM;
+	}
 	for (size_t i = 0; i < 2; i++) {
 		json_t *v = json_object_get(o, streams[i][0]);
-		size_t size = RESULT_CUT; /* whole groups of base64 */
+		size_t size = most;
 
 		if (!json_is_string(v) || json_string_length(v) <= size)
 			continue;
@@ -89,8 +96,6 @@ static int cut_streams(const struct call *c, json_t *o)
 			return -ENOMEM;
 	}
 	json_object_del(o, "outputs");
-	log_warning(LOG_FACTS(LOG_STR("job", c->id)),
-		    "a result is too large for Redis: kept the first MiB of its output");
 	return 0;
 }
 
@@ -133,8 +138,12 @@ int args_result(struct redis_args *a, struct call *c, json_t *o, struct fields *
 	char *rest;
 	size_t bytes = c->journal_size;
 
-	if (c->json_size > RESULT_BYTES && cut_streams(c, o) < 0)
-		return -ENOMEM;
+	if (c->json_size > RESULT_BYTES) {
+		if (cut_streams(o, RESULT_CUT) < 0)
+			return -ENOMEM;
+		log_warning(LOG_FACTS(LOG_STR("job", c->id)),
+			    "a result is too large for Redis: kept the first MiB of its output");
+	}
 	fields_of(f, o);
 	rest = rest_of(o);
 	if (!rest)

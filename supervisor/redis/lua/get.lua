@@ -37,7 +37,7 @@ local function events_of(attempt)
   end
 end
 local j, once, events = '', {}, {}
-if r[1] then once = redis.call('HMGET', P .. 'result:' .. id, 'stdout', 'stderr', 'compile', 'outputs') end
+if r[1] then once = redis.call('HMGET', P .. 'result:' .. id, 'stdout', 'stderr', 'compile', 'outputs', 'cases') end
 if with_journal == '1' and r[1] then
   j = redis.call('HGET', P .. 'result:' .. id, 'journal') or ''
   if j == '' and h[3] then events = events_of(h[3]) end
