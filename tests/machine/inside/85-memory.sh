@@ -1,9 +1,9 @@
 # shellcheck shell=bash disable=SC2154 # the functions before it set these
-# Memory that runs out above a sandbox is not the job's.
+# Memory that runs out above a sandbox is not the job's: it takes more than the service has, and less than its own limit.
 
 systemctl set-property --runtime cubitd MemoryMax=200M MemorySwapMax=0
 monitor=$(main_pid) front=$(front_pid)
-submit '{"runtime": "python", "source": "import time\nx = [bytearray(1 << 20) for _ in range(180)]\ntime.sleep(3)", "limits": {"memory": "256M", "wall_ms": 60000, "cpu_ms": 60000}}'
+submit '{"runtime": "python", "source": "import time\nx = [bytearray(1 << 20) for _ in range(225)]\ntime.sleep(3)", "limits": {"memory": "256M", "wall_ms": 60000, "cpu_ms": 60000}}'
 # one attempt is enough to see: the third would be its last
 waits_again() { api "/v1/jobs/$id" && [ "$(get state)" = waiting ] && [ "$(get attempt)" -ge 1 ]; }
 within 60 waits_again
