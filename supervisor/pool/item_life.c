@@ -38,7 +38,13 @@ static const struct item_cell cells[ITEM_STATES][ITEM_EVENTS] = { /* next ITEM_S
 	},
 	[ITEM_CHECKED] = {
 		[ITEM_EV_LAUNCH]   = GO(LAUNCH, LAUNCHING),
+		[ITEM_EV_PARK]     = GO(PARK, PARKED),
 		[ITEM_EV_WHOLE]    = GO(WHOLE, WHOLE), ENDS,
+	},
+	[ITEM_PARKED] = {
+		[ITEM_EV_LAUNCH]   = GO(WARM, LAUNCHING),
+		[ITEM_EV_FAULT]    = GO(FAIL, OVER),
+		[ITEM_EV_UNWANTED] = GO(END, OVER),
 	},
 	[ITEM_LAUNCHING] = {
 		[ITEM_EV_STARTED]  = GO(TAKE, WARMING),
@@ -93,8 +99,8 @@ struct item_cell item_life(enum item_state state, enum item_event event)
 const char *item_state_word(enum item_state state)
 {
 	static const char *const words[ITEM_STATES] = {
-		"creating", "dropped", "starting", "up",        "probed", "checked", "launching",
-		"warming",  "whole",   "asking",   "answering", "ready",  "over",
+		"creating",  "dropped", "starting", "up",     "probed",    "checked", "parked",
+		"launching", "warming", "whole",    "asking", "answering", "ready",   "over",
 	};
 
 	return words[state];
@@ -103,9 +109,9 @@ const char *item_state_word(enum item_state state)
 const char *item_event_word(enum item_event event)
 {
 	static const char *const words[ITEM_EVENTS] = {
-		"created",      "refused",       "a question", "up",     "a good report", "a wish for an interpreter",
-		"wholeness",    "a start",       "a byte",     "an end", "readiness",     "a fault",
-		"its deadline", "a lack of use",
+		"created",     "refused",      "a question",    "up",     "a good report", "a wish for an interpreter",
+		"a busy time", "wholeness",    "a start",       "a byte", "an end",        "readiness",
+		"a fault",     "its deadline", "a lack of use",
 	};
 
 	return words[event];

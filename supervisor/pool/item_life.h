@@ -8,6 +8,7 @@
  *   UP         the report; READY has come
  *   PROBED     READY; the report has come
  *   CHECKED    nothing: both are there, and it is decided what is still missing
+ *   PARKED     somebody who claims it as it is, or a quiet moment: then an interpreter is started in it
  *   LAUNCHING  the waiting interpreter: START sent
  *   WARMING    its byte
  *   WHOLE      nothing: whoever counts what can be made is told, and nobody may claim it before
@@ -31,6 +32,7 @@ enum item_state {
 	ITEM_UP,
 	ITEM_PROBED,
 	ITEM_CHECKED,
+	ITEM_PARKED,
 	ITEM_LAUNCHING,
 	ITEM_WARMING,
 	ITEM_WHOLE,
@@ -48,6 +50,7 @@ enum item_event {
 	ITEM_EV_UP,       /* agent: READY */
 	ITEM_EV_PROBED,   /* agent: a process in it is restricted as it must be */
 	ITEM_EV_LAUNCH,   /* an interpreter is to wait in it */
+	ITEM_EV_PARK,     /* that is not the time for one */
 	ITEM_EV_WHOLE,    /* nothing is missing */
 	ITEM_EV_STARTED,  /* agent: our process */
 	ITEM_EV_BYTE,     /* the interpreter waits */
@@ -69,6 +72,8 @@ enum item_act {
 	ITEM_ACT_ASK,    /* start version_command */
 	ITEM_ACT_CHECK,  /* decide what is missing */
 	ITEM_ACT_LAUNCH, /* start the interpreter */
+	ITEM_ACT_PARK,   /* hand it to whom it was made for, without one */
+	ITEM_ACT_WARM,   /* nobody may claim it from now on; start the interpreter */
 	ITEM_ACT_TAKE,   /* the descriptors of our process */
 	ITEM_ACT_ANSWER, /* read the version, end it */
 	ITEM_ACT_LOST,   /* the interpreter ended: it is worthless */

@@ -125,7 +125,7 @@ static void finish_all(struct pool *p)
 		for (struct pool_item *i = c->items, *next; i; i = next) {
 			next = i->next;
 			/* what is in the making for somebody who waits is still wanted */
-			if (i->purpose != ITEM_FOR_USE || i->state == ITEM_READY || !c->waits)
+			if (i->purpose != ITEM_FOR_USE || item_is_claimable(i) || !c->waits)
 				pool_item_drop(i);
 		}
 	}
@@ -250,7 +250,7 @@ void pool_counts(const struct pool *p, struct pool_counts *ret)
 	*ret = (struct pool_counts){ .ready = 0 };
 	for (const struct pool_class *c = p->classes; c; c = c->next) {
 		ret->ready += c->n_ready;
-		ret->starting += c->n_starting;
+		ret->starting += c->n_starting + c->n_parked;
 		ret->hits += c->hits;
 		ret->misses += c->misses;
 		ret->made += c->made;
@@ -263,21 +263,22 @@ json_t *pool_json(const struct pool *p)
 	json_t *list = json_array();
 
 	for (const struct pool_class *c = p->classes; list && c; c = c->next) {
-		json_t *o = c->is_old ? NULL
-				      : json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:i, s:i, s:i, "
-						  "s:i, s:I, s:I, s:I, s:I, s:I, s:b}",
-						  "runtime", c->runtime->name, "image", c->runtime->image, "manifest",
-						  c->manifest->manifest, "policy", c->what.policy, "prestart",
-						  (int)(c->what.may_prestart && !c->is_plain), "default",
-						  (int)c->is_default, "memory", (json_int_t)c->what.memory_bytes,
-						  "disk", (json_int_t)c->what.disk_bytes, "processes",
-						  (json_int_t)c->what.processes, "cpus_milli",
-						  (json_int_t)c->what.cpus_milli, "ready", (int)c->n_ready, "starting",
-						  (int)c->n_starting, "claimed", (int)c->n_claimed, "waiting",
-						  (int)pool_class_waits(c), "hits", (json_int_t)c->hits, "misses",
-						  (json_int_t)c->misses, "made", (json_int_t)c->made, "failed",
-						  (json_int_t)c->failed, "bytes_each", (json_int_t)pool_class_cost(c),
-						  "measured", (int)(c->cost_bytes != 0));
+		json_t *o =
+			c->is_old
+				? NULL
+				: json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:i, s:i, s:i, "
+					    "s:i, s:I, s:I, s:I, s:I, s:I, s:b}",
+					    "runtime", c->runtime->name, "image", c->runtime->image, "manifest",
+					    c->manifest->manifest, "policy", c->what.policy, "prestart",
+					    (int)(c->what.may_prestart && !c->is_plain), "default", (int)c->is_default,
+					    "memory", (json_int_t)c->what.memory_bytes, "disk",
+					    (json_int_t)c->what.disk_bytes, "processes", (json_int_t)c->what.processes,
+					    "cpus_milli", (json_int_t)c->what.cpus_milli, "ready", (int)c->n_ready,
+					    "starting", (int)(c->n_starting + c->n_parked), "claimed",
+					    (int)c->n_claimed, "waiting", (int)pool_class_waits(c), "hits",
+					    (json_int_t)c->hits, "misses", (json_int_t)c->misses, "made",
+					    (json_int_t)c->made, "failed", (json_int_t)c->failed, "bytes_each",
+					    (json_int_t)pool_class_cost(c), "measured", (int)(c->cost_bytes != 0));
 
 		if (!c->is_old && json_array_append_new(list, o) < 0) { /* also for NULL */
 			json_decref(list);

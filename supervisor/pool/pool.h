@@ -121,7 +121,7 @@ void pool_flush(struct pool *p, const struct runtime_set *runtimes);
 void pool_drain(struct pool *p); /* finish all, make none */
 
 json_t *pool_json(const struct pool *p); /* GET /v1/pool: classes with ready, starting, claimed, hits, misses, bytes */
-struct pool_counts {
+struct pool_counts { /* ready: with its interpreter, where the class has one; starting: what is to become so */
 	uint64_t ready, starting, hits, misses, made, failed;
 };
 void pool_counts(const struct pool *p, struct pool_counts *ret);

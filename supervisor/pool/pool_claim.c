@@ -17,6 +17,7 @@ void ready_sandbox_done(struct ready_sandbox *s)
 		fd_close(&s->prestart_fds[i]);
 	if (s->class) {
 		s->class->n_claimed--;
+		s->class->ended_ns = clock_now_ns();
 		pool_pump_later(s->class->pool, POOL_REFILL_AFTER_END_MS);
 	}
 	s->class = NULL;
@@ -69,8 +70,8 @@ void pool_item_ready(struct pool_item *item)
 		unlink_wait(w);
 		free(w);
 		give(item, gone.fn, gone.arg, false);
-	} else if (c->is_old || p->is_drained || (item->is_plain && c->what.may_prestart && !c->is_plain)) {
-		pool_item_finish(item); /* or it was made for somebody who is gone */
+	} else if (c->is_old || p->is_drained) {
+		pool_item_finish(item);
 	}
 	pool_pump_later(p, POOL_REFILL_AFTER_END_MS);
 }
@@ -98,15 +99,27 @@ void pool_class_failed(struct pool_class *c, const struct error *e, bool is_sand
 	pool_pump_later(c->pool, POOL_REFILL_AFTER_CLAIM_MS);
 }
 
+/* One in which an interpreter waits is worth more. */
+static struct pool_item *best_of(const struct pool_class *c)
+{
+	struct pool_item *best = NULL;
+
+	for (struct pool_item *i = c->items; i; i = i->next) {
+		if (i->purpose == ITEM_FOR_USE && item_is_claimable(i) && (!best || i->state > best->state))
+			best = i;
+	}
+	return best;
+}
+
 /* Take it from those that stand ready. */
 static bool claim(struct pool_class *c, pool_ready_fn *fn, void *arg)
 {
-	for (struct pool_item *i = c->items; i; i = i->next) {
-		if (i->state != ITEM_READY || i->purpose != ITEM_FOR_USE)
-			continue;
+	struct pool_item *i;
+
+	while ((i = best_of(c)) != NULL) {
 		/* it may have ended meanwhile: then it takes itself out of the list */
 		if (!agent_link_drain(i->s.link))
-			return claim(c, fn, arg);
+			continue;
 		c->hits++;
 		give(i, fn, arg, true);
 		return true;
@@ -130,6 +143,7 @@ static void enter_class(struct pool_wait *w, const struct pool_manifest *manifes
 {
 	struct pool_class *c = pool_class_find(w->pool, &w->wanted, manifest);
 	struct error err = ERROR_INIT;
+	struct pool_item *ready;
 
 	if (!c) {
 		(void)error_set(&err, ENOMEM, "out of memory");
@@ -138,12 +152,9 @@ static void enter_class(struct pool_wait *w, const struct pool_manifest *manifes
 	}
 	unlink_wait(w);
 	wait_in_class(w, c);
-	for (struct pool_item *i = c->items; i; i = i->next) {
-		if (i->state == ITEM_READY && i->purpose == ITEM_FOR_USE) {
-			pool_item_ready(i); /* takes the first who waits */
-			return;
-		}
-	}
+	ready = best_of(c);
+	if (ready)
+		pool_item_ready(ready); /* takes the first who waits */
 }
 
 /* Whatever is wrong with it, other nodes may have it whole. */

@@ -5,19 +5,42 @@
  * that claims faster than the making raise it. A class is worth it when it is a runtime's default or was asked for twice.
  * Nothing for a class that nobody asked for in five minutes.
  *
+ * An interpreter that waits costs two or three runs of it to start. Where claims come back to back, it would start beside
+ * each run and be late for the next: such a class has its sandboxes without, and gets the interpreters when it is quiet.
+ *
  * Nothing is made on the way of a claim: it moves what is there and asks for the next turn of the loop, or for the
  * time when the claimed sandbox has ended.
  */
 #include "runtime/base/clock.h"
 #include "supervisor/pool/pool_impl.h"
 
-enum { ASKING_MAX = 1 }; /* version_commands at once */
+enum {
+	ASKING_MAX = 1, /* version_commands at once */
+	/* an interpreter is started when for so long ... */
+	QUIET_AFTER_END_MS = 10,    /* ... nothing ran since the last run, or */
+	QUIET_AFTER_CLAIM_MS = 100, /* ... nobody claimed one, whatever still runs */
+	PRESTARTED_LEAST = 2,       /* they take longest to make: one for the next, one while its successor starts */
+};
+
+/* When it will be quiet if nothing happens until then. */
+static uint64_t quiet_at(const struct pool_class *c)
+{
+	uint64_t after_claim = c->used_ns + QUIET_AFTER_CLAIM_MS * NS_PER_MS;
+	uint64_t after_end = c->ended_ns + QUIET_AFTER_END_MS * NS_PER_MS;
+
+	return c->n_claimed == 0 && !c->waits && after_end < after_claim ? after_end : after_claim;
+}
+
+bool pool_class_is_quiet(const struct pool_class *c, uint64_t now_ns)
+{
+	return now_ns >= quiet_at(c);
+}
 
 uint64_t pool_class_cost(const struct pool_class *c)
 {
 	if (c->cost_bytes)
 		return c->cost_bytes;
-	return c->what.may_prestart && !c->is_plain ? POOL_COST_PRESTARTED : POOL_COST_PLAIN;
+	return pool_class_prestarts(c) ? POOL_COST_PRESTARTED : POOL_COST_PLAIN;
 }
 
 uint64_t pool_cost(const struct pool *p)
@@ -25,7 +48,7 @@ uint64_t pool_cost(const struct pool *p)
 	uint64_t total = 0;
 
 	for (const struct pool_class *c = p->classes; c; c = c->next)
-		total += pool_class_cost(c) * (c->n_ready + c->n_starting);
+		total += pool_class_cost(c) * (c->n_ready + c->n_parked + c->n_starting);
 	return total;
 }
 
@@ -42,6 +65,7 @@ unsigned pool_class_waits(const struct pool_class *c)
 static unsigned wanted(const struct pool_class *c, uint64_t now_ns)
 {
 	unsigned n = c->at_once[0] > c->at_once[1] ? c->at_once[0] : c->at_once[1];
+	unsigned least = pool_class_prestarts(c) ? PRESTARTED_LEAST : 1;
 	uint64_t most = c->pool->settings->pool_per_class;
 
 	if (c->is_old || c->pool->is_drained || !c->pool->settings->pool_memory || !most)
@@ -50,7 +74,7 @@ static unsigned wanted(const struct pool_class *c, uint64_t now_ns)
 		return 0;
 	if (!c->is_default && c->hits + c->misses < 2)
 		return 0;
-	n = n ? n : 1;
+	n = n > least ? n : least;
 	return n < most ? n : (unsigned)most;
 }
 
@@ -103,7 +127,7 @@ static bool pump_one_spare(struct pool *p, uint64_t now_ns)
 		if (!c->is_old && !c->version->is_asked && c->version->failures < POOL_PRESTART_TRIES &&
 		    p->n_asking < ASKING_MAX && !p->is_drained)
 			return pool_make(c, ITEM_TO_ASK, true, NULL) == 0;
-		if (c->n_ready + c->n_starting -
+		if (c->n_ready + c->n_parked + c->n_starting -
 			    (c->n_starting < pool_class_waits(c) ? c->n_starting : pool_class_waits(c)) >=
 		    wanted(c, now_ns))
 			continue;
@@ -112,6 +136,25 @@ static bool pump_one_spare(struct pool *p, uint64_t now_ns)
 		return pool_make(c, ITEM_FOR_USE, false, NULL) == 0;
 	}
 	return false;
+}
+
+/* Start interpreters where it is quiet; where it is not yet, come back. */
+static void warm_parked(struct pool *p, uint64_t now_ns)
+{
+	for (struct pool_class *c = p->classes; c; c = c->next) {
+		struct pool_item *parked = NULL;
+
+		if (!c->n_parked || !pool_class_prestarts(c) || now_ns < c->retry_ns)
+			continue;
+		if (!pool_class_is_quiet(c, now_ns)) {
+			pool_pump_later(p, (quiet_at(c) - now_ns) / NS_PER_MS + 1);
+			continue;
+		}
+		for (struct pool_item *i = c->items; i; i = i->next)
+			parked = i->state == ITEM_PARKED ? i : parked;
+		if (parked && all_starting(p) < POOL_STARTING_SPARE)
+			pool_item_warm(parked); /* the next one when it is ready */
+	}
 }
 
 /* When all is quiet: what a ready one costs. */
@@ -134,6 +177,7 @@ void pool_pump(struct pool *p)
 		return;
 	while (all_starting(p) < POOL_STARTING_SPARE && pump_one_spare(p, now))
 		;
+	warm_parked(p, now);
 }
 
 static void on_refill(uv_timer_t *timer)
@@ -154,10 +198,10 @@ void pool_shrink(struct pool *p, uint64_t now_ns)
 	for (struct pool_class *c = p->classes; c; c = c->next) {
 		struct pool_item *last = NULL;
 
-		if (c->n_ready <= wanted(c, now_ns))
+		if (c->n_ready + c->n_parked <= wanted(c, now_ns))
 			continue;
 		for (struct pool_item *i = c->items; i; i = i->next) {
-			if (i->state == ITEM_READY && i->purpose == ITEM_FOR_USE)
+			if (item_is_claimable(i) && i->purpose == ITEM_FOR_USE && (!last || i->state <= last->state))
 				last = i;
 		}
 		if (last)

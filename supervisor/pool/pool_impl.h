@@ -97,8 +97,9 @@ struct pool_item {
 	enum item_state state;
 	enum item_purpose purpose;
 	struct ready_sandbox s;
-	bool is_plain; /* made for somebody who waits: an interpreter that starts twice would keep him longer */
-	bool is_up;    /* READY came: it comes once */
+	bool is_plain;   /* made for somebody who waits: an interpreter that starts twice would keep him longer */
+	bool is_counted; /* among those that could be made */
+	bool is_up;      /* READY came: it comes once */
 	uint32_t report_seq, process_seq;
 	struct fd_watch *out[2]; /* prestart: stdout; version_command: both */
 	struct buf *said;        /* version_command */
@@ -133,12 +134,11 @@ struct pool_class {
 	bool is_plain;   /* prestart was given up */
 	struct pool_item *items;
 	struct pool_wait *waits, **waits_end;
-	unsigned n_ready, n_starting,
-		n_spare; /* starting for use; those of them nobody waits for: not known, counted by pool_want */
+	unsigned n_ready, n_parked, n_starting;
 	unsigned n_claimed;
-	unsigned at_once[2]; /* the most claimed at once: this minute, the one before */
-	uint64_t used_ns;
-	uint64_t cost_bytes; /* 0: not measured */
+	unsigned at_once[2];        /* the most claimed at once: this minute, the one before */
+	uint64_t used_ns, ended_ns; /* asked for; one that was claimed ended: the latest of each */
+	uint64_t cost_bytes;        /* 0: not measured */
 	bool is_measuring;
 	uint64_t hits, misses, made, failed;
 	unsigned failures, prestart_failures;
@@ -181,7 +181,21 @@ struct pool_class *pool_class_find(struct pool *p, const struct sandbox_class *w
 void pool_classes_forget(struct pool *p);    /* old ones that nobody holds */
 void pool_item_drop(struct pool_item *item); /* not wanted any more; a proof says by itself what became of it */
 
+/* Interpreters wait in it, when there is time for that. */
+static inline bool pool_class_prestarts(const struct pool_class *c)
+{
+	return c->what.may_prestart && !c->is_plain;
+}
+
+static inline bool item_is_claimable(const struct pool_item *item)
+{
+	return item->state == ITEM_READY || item->state == ITEM_PARKED;
+}
+
 /* ---- pool_demand.c ---- */
+
+/* Nobody has claimed one just now, nor has one just ended: time to start an interpreter. */
+bool pool_class_is_quiet(const struct pool_class *class, uint64_t now_ns);
 
 /* Make what is wanted now. */
 void pool_pump(struct pool *p);
@@ -229,5 +243,6 @@ int pool_make(struct pool_class *class, enum item_purpose purpose, bool is_plain
 /* Not wanted any more: it ends. pool_item_free(): it is taken out of its class, and the sandbox lives. */
 void pool_item_finish(struct pool_item *item);
 void pool_item_free(struct pool_item *item);
+void pool_item_warm(struct pool_item *item);                        /* one that is parked: start its interpreter */
 void pool_item_fail(struct pool_item *item, const struct error *e); /* end it, and tell those whom it concerns */
 void pool_items_check(struct pool *p, uint64_t now_ns);             /* deadlines */

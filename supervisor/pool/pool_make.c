@@ -54,6 +54,8 @@ static void unlink_item(struct pool_item *item)
 	if (item->purpose == ITEM_FOR_USE) {
 		if (item->state == ITEM_READY)
 			c->n_ready--;
+		else if (item->state == ITEM_PARKED)
+			c->n_parked--;
 		else
 			c->n_starting--;
 	} else if (item->purpose == ITEM_TO_MEASURE) {
@@ -136,7 +138,7 @@ static void end_item(struct pool_item *item)
 static void fail_item(struct pool_item *item, const struct error *e)
 {
 	struct pool_class *c = item->class;
-	bool is_proof = item->purpose == ITEM_TO_PROVE, is_early = item->state != ITEM_READY && !item->process_seq;
+	bool is_proof = item->purpose == ITEM_TO_PROVE, is_early = !item_is_claimable(item) && !item->process_seq;
 	bool is_launchers = item->process_seq && item->purpose != ITEM_TO_ASK;
 
 	if (item->process_seq && item->purpose == ITEM_FOR_USE && ++c->prestart_failures == POOL_PRESTART_TRIES) {
@@ -236,8 +238,17 @@ static int start_process(struct pool_item *item, char *const *argv, char *const 
 
 static bool wants_interpreter(const struct pool_item *item)
 {
-	return item->purpose != ITEM_TO_ASK && item->purpose != ITEM_TO_PROVE && item->class->what.may_prestart &&
-	       !item->class->is_plain && !item->is_plain;
+	return item->purpose != ITEM_TO_ASK && item->purpose != ITEM_TO_PROVE && pool_class_prestarts(item->class);
+}
+
+/* Somebody waits for it, or claims come faster than an interpreter starts: it would be worth less than it costs. */
+static enum item_event after_check(const struct pool_item *item)
+{
+	if (!wants_interpreter(item))
+		return ITEM_EV_WHOLE;
+	if (item->purpose != ITEM_FOR_USE)
+		return ITEM_EV_LAUNCH;
+	return item->is_plain || !pool_class_is_quiet(item->class, clock_now_ns()) ? ITEM_EV_PARK : ITEM_EV_LAUNCH;
 }
 
 static void launch(struct pool_item *item)
@@ -245,15 +256,27 @@ static void launch(struct pool_item *item)
 	const struct runtime_stage *launcher = &item->class->runtime->prestart;
 	struct error err = ERROR_INIT;
 
+	item->deadline_ns = clock_deadline_ns(POOL_READY_S * NS_PER_S);
 	if (start_process(item, launcher->argv, launcher->env, AGENT_STDIO_PIPES, &err) < 0)
 		pool_item_fail(item, &err);
 }
 
-static void become_whole(struct pool_item *item)
+/* It could be made: said once of each. */
+static void note_made(struct pool_item *item)
 {
 	item->s.ready_ns = clock_now_ns();
+	if (item->is_counted)
+		return;
+	item->is_counted = true;
 	item->class->failures = 0;
 	item->class->made++;
+}
+
+static void become_whole(struct pool_item *item)
+{
+	bool is_news = !item->is_counted;
+
+	note_made(item);
 	if (item->purpose == ITEM_TO_PROVE) {
 		struct pool *p = item->class->pool;
 
@@ -261,8 +284,30 @@ static void become_whole(struct pool_item *item)
 		pool_proof_over(p, NULL);
 		return;
 	}
-	pool_outcome(item->class->pool, NULL);
+	if (is_news)
+		pool_outcome(item->class->pool, NULL);
 	item_event(item, ITEM_EV_READY, NULL);
+}
+
+static void become_parked(struct pool_item *item)
+{
+	note_made(item);
+	item->class->n_starting--;
+	item->class->n_parked++;
+	pool_outcome(item->class->pool, NULL);
+	pool_item_ready(item);
+}
+
+void pool_item_warm(struct pool_item *item)
+{
+	item_event(item, ITEM_EV_LAUNCH, NULL);
+}
+
+static void warm(struct pool_item *item)
+{
+	item->class->n_parked--;
+	item->class->n_starting++;
+	launch(item);
 }
 
 static void become_ready(struct pool_item *item)
@@ -462,7 +507,7 @@ static void check_policy(struct pool_item *item)
 				    strcmp(c->compile_policy_digest, item->s.compile_policy_digest) != 0)) {
 		for (struct pool_item *i = c->items, *next; i; i = next) {
 			next = i->next;
-			if (i->state == ITEM_READY && i->purpose == ITEM_FOR_USE)
+			if (item_is_claimable(i) && i->purpose == ITEM_FOR_USE)
 				pool_item_finish(i);
 		}
 	}
@@ -587,10 +632,16 @@ static void item_event(struct pool_item *item, enum item_event event, const stru
 		ask(item);
 		return;
 	case ITEM_ACT_CHECK:
-		item_event(item, wants_interpreter(item) ? ITEM_EV_LAUNCH : ITEM_EV_WHOLE, NULL);
+		item_event(item, after_check(item), NULL);
 		return;
 	case ITEM_ACT_LAUNCH:
 		launch(item);
+		return;
+	case ITEM_ACT_PARK:
+		become_parked(item);
+		return;
+	case ITEM_ACT_WARM:
+		warm(item);
 		return;
 	case ITEM_ACT_TAKE:
 		take_descriptors(item, item->said_event);

@@ -10,28 +10,29 @@
 
 /*
  * A row for each state, a letter for each event in the order of enum item_event:
- * Created Refused Ask Up Probed Launch Whole Started Byte eXited Ready Fault Time Unwanted
+ * Created Refused Ask Up Probed Launch parK Whole Started Byte eXited Ready Fault Time Unwanted
  *   .  ignored     !  odd
- *   n  note   b  begin   t  tell   g  forget   a  ask   c  check   l  launch   d  take   v  answer   x  lost
+ *   n  note   b  begin   t  tell   g  forget   a  ask   c  check   l  launch   p  park   m  warm   d  take   v  answer   x  lost
  *   w  whole  r  ready  F  fail    L  late   E  end
  */
 /* clang-format off */
-static const char letters[] = ".!nbtgacldvxwrFLE";
+static const char letters[] = ".!nbtgaclpmdvxwrFLE";
 static const char *const picture[ITEM_STATES] = {
-	/*                      CRAUPLWSBXRFTU */
-	[ITEM_CREATING] = /* */ "bt...........n",
-	[ITEM_DROPPED] = /*  */ "Eg............",
-	[ITEM_STARTING] = /* */ "..ann..!!!.FLE",
-	[ITEM_UP] = /*       */ "...!c..!!!.FLE",
-	[ITEM_PROBED] = /*   */ "...c!..!!!.FLE",
-	[ITEM_CHECKED] = /*  */ "...!!lw!!!.FLE",
-	[ITEM_LAUNCHING] = /**/ "...!!..d!x.FLE",
-	[ITEM_WARMING] = /*  */ "...!!..!wx.FLE",
-	[ITEM_WHOLE] = /*    */ "...!!..!!!rFLE",
-	[ITEM_ASKING] = /*   */ "...n!..d!v.FLE",
-	[ITEM_ANSWERING] = /**/ "...n!..!!v.FLE",
-	[ITEM_READY] = /*    */ "...!!..!!x.F.E",
-	[ITEM_OVER] = /*     */ "..............",
+	/*                      CRAUPLKWSBXRFTU */
+	[ITEM_CREATING] = /* */ "bt............n",
+	[ITEM_DROPPED] = /*  */ "Eg.............",
+	[ITEM_STARTING] = /* */ "..ann...!!!.FLE",
+	[ITEM_UP] = /*       */ "...!c...!!!.FLE",
+	[ITEM_PROBED] = /*   */ "...c!...!!!.FLE",
+	[ITEM_CHECKED] = /*  */ "...!!lpw!!!.FLE",
+	[ITEM_PARKED] = /*   */ "...!!m..!!!.F.E",
+	[ITEM_LAUNCHING] = /**/ "...!!...d!x.FLE",
+	[ITEM_WARMING] = /*  */ "...!!...!wx.FLE",
+	[ITEM_WHOLE] = /*    */ "...!!...!!!rFLE",
+	[ITEM_ASKING] = /*   */ "...n!...d!v.FLE",
+	[ITEM_ANSWERING] = /**/ "...n!...!!v.FLE",
+	[ITEM_READY] = /*    */ "...!!...!!x.F.E",
+	[ITEM_OVER] = /*     */ "...............",
 };
 /* clang-format on */
 
@@ -53,7 +54,10 @@ static enum item_state leads_to(enum item_act act, enum item_state from, enum it
 		return ITEM_ASKING;
 	case ITEM_ACT_CHECK:
 		return ITEM_CHECKED;
+	case ITEM_ACT_PARK:
+		return ITEM_PARKED;
 	case ITEM_ACT_LAUNCH:
+	case ITEM_ACT_WARM:
 		return ITEM_LAUNCHING;
 	case ITEM_ACT_TAKE:
 		return from == ITEM_ASKING ? ITEM_ANSWERING : ITEM_WARMING;
@@ -106,7 +110,7 @@ static void test_rules(void)
 		       "a fault ends what is made");
 		is_int(item_life((enum item_state)s, ITEM_EV_UNWANTED).act == ITEM_ACT_END, is_made,
 		       "what nobody wants ends");
-		is_int(item_life((enum item_state)s, ITEM_EV_TIME).act == ITEM_ACT_LATE, is_made && s != ITEM_READY,
+		is_int(item_life((enum item_state)s, ITEM_EV_TIME).act == ITEM_ACT_LATE, is_made && s != ITEM_READY && s != ITEM_PARKED,
 		       "it is made within a time");
 	}
 	for (int a = 0; a < ITEM_ACTS; a++)

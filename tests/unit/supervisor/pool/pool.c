@@ -18,7 +18,7 @@
 #include "runtime/verdict.h"
 #include "supervisor/jobs/engine.h"
 #include "supervisor/jobs/result.h"
-#include "supervisor/pool/pool.h"
+#include "supervisor/pool/pool_impl.h"
 #include "supervisor/protocol/monitor_client.h"
 #include "supervisor/settings.h"
 #include "supervisor/spec/spec.h"
@@ -93,9 +93,10 @@ static struct pool_counts counts(void)
 	return c;
 }
 
-static bool both_ready(void)
+/* One of the plain language; of the other two, in which interpreters wait. */
+static bool all_ready(void)
 {
-	return counts().ready >= 2 && counts().starting == 0;
+	return counts().ready >= 3 && counts().starting == 0;
 }
 
 /* ---- a front ---- */
@@ -235,7 +236,7 @@ static void test_claims(void)
 	unsigned before;
 
 	open_front();
-	ok(run_until(both_ready, 5000), "the default of each runtime stands ready");
+	ok(run_until(all_ready, 5000), "the default of each runtime stands ready");
 	ok(run_until(has_version, 5000), "its version is asked");
 	ok(run_until(is_measured, 8000), "and what one costs is measured");
 	ok(take("plain", 0) == NULL && n_taken == 1, "a claim of what stands ready is answered at once");
@@ -243,7 +244,7 @@ static void test_claims(void)
 	   "with its link and the environment of its image");
 	is_str(taken.version, "9.8.7", "and the version");
 	before = fake.n_create;
-	ok(run_until(both_ready, 2000) && fake.n_create == before + 1, "another one takes its place");
+	ok(run_until(all_ready, 2000) && fake.n_create == before + 1, "another one takes its place");
 	give_back();
 	ok(take("waits", 0) == NULL && taken.is_prestarted && taken.prestart_fds[0] >= 0 && taken.prestart_fds[2] >= 0,
 	   "one with a waiting interpreter has its descriptors");
@@ -263,7 +264,7 @@ static void test_changes(void)
 	unsigned finished;
 
 	open_front();
-	ok(run_until(both_ready, 5000), "two stand ready");
+	ok(run_until(all_ready, 5000), "three stand ready");
 	finished = fake.n_finish;
 	(void)snprintf(fake.manifest, sizeof(fake.manifest), "sha256:%064d", 2);
 	(void)run_until(NULL, 5500);
@@ -272,18 +273,18 @@ static void test_changes(void)
 	(void)run_until(NULL, 300);
 	ok(fake.n_finish >= finished + 2,
 	   "another image under the name: what stands ready with the old one is finished");
-	ok(run_until(both_ready, 2000), "and made anew");
+	ok(run_until(all_ready, 2000), "and made anew");
 	(void)take("plain", 0);
 	ok(strcmp(taken.manifest, fake.manifest) == 0, "of the new one");
 	give_back();
 	(void)snprintf(fake.policy_digest, sizeof(fake.policy_digest), "sha256:%064d", 8);
 	pool_flush(pool, runtimes);
 	is_int(counts().ready, 0, "a flush leaves none");
-	ok(run_until(both_ready, 3000), "and others come");
+	ok(run_until(all_ready, 3000), "and others come");
 	(void)take("plain", 0);
 	is_str(taken.policy_digest, fake.policy_digest, "with the policy of now");
 	give_back();
-	(void)run_until(both_ready, 2000);
+	(void)run_until(all_ready, 2000);
 	finished = fake.n_finish;
 	for (struct fake_agent *a = fake.agents; a; a = a->next) {
 		if (!a->is_finished)
@@ -291,7 +292,58 @@ static void test_changes(void)
 	}
 	fake_monitor_stopped(&fake, id, STOP_NONE);
 	(void)run_until(NULL, 50);
-	ok(fake.n_finish == finished + 1 && run_until(both_ready, 2000), "one that dies is replaced");
+	ok(fake.n_finish == finished + 1 && run_until(all_ready, 2000), "one that dies is replaced");
+	close_front();
+}
+
+/* ---- interpreters only when there is time for them ---- */
+
+static void test_quiet(void)
+{
+	static const struct {
+		unsigned claimed;
+		uint64_t used_ms, ended_ms, now_ms;
+		bool is_quiet;
+		const char *what;
+	} rows[] = {
+		{ 0, 1000, 0, 1000, true, "nobody has claimed one yet" },
+		{ 1, 1000, 0, 1001, false, "one was just claimed" },
+		{ 1, 1000, 0, 1099, false, "and runs" },
+		{ 1, 1000, 0, 1100, true, "it runs for long" },
+		{ 0, 1000, 1020, 1029, false, "it has just ended" },
+		{ 0, 1000, 1020, 1030, true, "nothing has come since" },
+		{ 1, 1020, 1019, 1032, false, "the next one came at once" },
+		{ 0, 1000, 5000, 5001, true, "a long one ended" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct pool_class c = { .n_claimed = rows[i].claimed,
+					      .used_ns = rows[i].used_ms * NS_PER_MS,
+					      .ended_ns = rows[i].ended_ms * NS_PER_MS };
+
+		is_int(pool_class_is_quiet(&c, rows[i].now_ms * NS_PER_MS), rows[i].is_quiet, "%s", rows[i].what);
+	}
+}
+
+static void test_back_to_back(void)
+{
+	unsigned n_answered = 0, n_warm = 0;
+
+	open_front();
+	ok(run_until(all_ready, 5000), "three stand ready");
+	for (int i = 0; i < 20; i++) {
+		if (take("waits", 0))
+			(void)run_until(is_answered, 2000);
+		n_answered += n_taken;
+		n_warm += taken.is_prestarted;
+		give_back();
+	}
+	is_int(n_answered, 20, "claims without a pause are answered");
+	diag("%u of them by a waiting interpreter", n_warm);
+	ok(n_warm >= 2, "by the interpreters that waited, first");
+	ok(run_until(all_ready, 5000), "and when it is quiet there are interpreters again");
+	ok(take("waits", 0) == NULL && taken.is_prestarted, "for the next claim");
+	give_back();
 	close_front();
 }
 
@@ -338,7 +390,7 @@ static void test_outcomes(void)
 	is_int(pool_runtime_image(pool, plain), POOL_IMAGE_UNKNOWN, "at first nobody knows which images there are");
 	ok(!pool_has_no_image(pool), "that is not to say that there is none");
 	is_int(pool_prove(pool, on_proved, NULL, &err), -ENOMEDIUM, "without an image nothing can be proved");
-	ok(run_until(both_ready, 3000), "two classes get ready");
+	ok(run_until(all_ready, 3000), "two classes get ready");
 	is_int(pool_runtime_image(pool, plain), POOL_IMAGE_THERE, "the image is there");
 	ok(n_well >= 2 && n_bad == 0, "both were told of (%u made, %u failed)", n_well, n_bad);
 	made = n_well;
@@ -347,7 +399,7 @@ static void test_outcomes(void)
 	ok(run_until(is_proved, 2000) && proof_error.code == 0, "it succeeds");
 	is_int(n_well, made, "and is not told of as somebody's sandbox");
 	(void)run_until(NULL, 50);
-	is_int(counts().ready, 2, "nor kept");
+	is_int(counts().ready, 3, "nor kept");
 	fake.create_error = EPERM;
 	ok(prove() && run_until(is_proved, 2000) && proof_error.code == EPERM, "one that fails says why");
 	is_int(n_bad, 0, "nobody else has failed");
@@ -573,7 +625,7 @@ static bool play(struct fake_agent *a, const struct frame_header *h, const union
 static void test_hostile(void)
 {
 	open_front();
-	(void)run_until(both_ready, 5000);
+	(void)run_until(all_ready, 5000);
 	run_job("{\"runtime\":\"plain\",\"source\":\"x\"}");
 	is_str(over_status ? over_status : "", "ok", "an honest agent");
 	ok(strncmp(fake.tag, "j1 a-job 1 0 ", 13) == 0, "the sandbox has the tag of the job");
@@ -597,7 +649,7 @@ static void test_hostile(void)
 		unsigned finished = fake.n_finish;
 		bool is_walk = trick >= WALK_NOT_RECORDS;
 
-		(void)run_until(both_ready, 3000);
+		(void)run_until(all_ready, 3000);
 		run_job(is_walk ? "{\"runtime\":\"plain\",\"source\":\"x\",\"outputs\":[\"**\"]}"
 				: "{\"runtime\":\"plain\",\"source\":\"x\"}");
 		ok(over_status && strcmp(over_status, is_walk ? "ok" : "internal_error") == 0 &&
@@ -609,7 +661,7 @@ static void test_hostile(void)
 	fake.facts.oom_kills = 1;
 	trick = FILE_GONE;
 	fake.hook = play;
-	(void)run_until(both_ready, 3000);
+	(void)run_until(all_ready, 3000);
 	run_job("{\"runtime\":\"plain\",\"source\":\"x\"}");
 	is_str(over_status ? over_status : "", "memory_limit",
 	       "one that died of memory before it ran: the facts say so");
@@ -646,6 +698,8 @@ int main(void)
 	};
 	test_claims();
 	test_changes();
+	test_quiet();
+	test_back_to_back();
 	test_outcomes();
 	test_failures();
 	test_hostile();
