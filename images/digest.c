@@ -1,14 +1,17 @@
 /*
  * Digests, and the one file that speaks to libcrypto about them.
  *
- * The algorithm is fetched once and the library is told to read no configuration file: a hasher may be made before
- * a chroot and used after it, and nothing there may decide which code we load (CVE-2019-14271 is of that family).
+ * By its functions for SHA-256 alone, not by EVP: nothing is looked up at run time and no configuration file is read. A
+ * hasher may be made before a chroot and used after it, and nothing there may decide which code we load (CVE-2019-14271
+ * is of that family). It is also what lets a small program have digests without all of libcrypto. OpenSSL 3 calls these
+ * functions deprecated in favour of EVP; they are the same code.
  */
+#define OPENSSL_API_COMPAT 0x10100000L
 #include "images/digest.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +22,7 @@ enum { HEX_BYTES = 64, RAW_BYTES = 32, QUOTE_MAX = 80 };
 static const char algorithm[] = "sha256:";
 
 struct digest_hasher {
-	EVP_MD_CTX *context;
+	SHA256_CTX context;
 };
 
 int digest_parse(const char *text, struct digest *ret, struct error *err)
@@ -52,43 +55,28 @@ int digest_equal(const struct digest *a, const struct digest *b)
 	return strcmp(a->text, b->text) == 0;
 }
 
-static const EVP_MD *sha256(void)
-{
-	/* No openssl.cnf: it would act on the surroundings of a confined process. */
-	(void)OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL); /* a failure shows at the first use */
-	return EVP_sha256();
-}
-
 struct digest_hasher *digest_hasher_new(void)
 {
 	struct digest_hasher *h = calloc(1, sizeof(*h));
 
-	if (!h)
-		return NULL;
-	h->context = EVP_MD_CTX_new();
-	if (!h->context || EVP_DigestInit_ex(h->context, sha256(), NULL) != 1) {
-		digest_hasher_free(h);
-		return NULL;
-	}
+	if (h)
+		(void)SHA256_Init(&h->context); /* always 1, as the two below */
 	return h;
 }
 
 void digest_hasher_add(struct digest_hasher *h, const void *data, size_t size)
 {
-	/* Cannot fail once initialised; a half-hashed digest must never be used, so do not go on if it did. */
-	if (EVP_DigestUpdate(h->context, data, size) != 1)
-		abort();
+	(void)SHA256_Update(&h->context, data, size);
 }
 
 void digest_hasher_end(struct digest_hasher *h, struct digest *ret)
 {
 	static const char digits[] = "0123456789abcdef";
-	unsigned char raw[EVP_MAX_MD_SIZE];
-	unsigned int size = 0;
+	unsigned char raw[RAW_BYTES];
 	char *at;
 
-	if (EVP_DigestFinal_ex(h->context, raw, &size) != 1 || size != RAW_BYTES)
-		abort(); /* as above */
+	static_assert((int)RAW_BYTES == SHA256_DIGEST_LENGTH, "");
+	(void)SHA256_Final(raw, &h->context);
 	memset(ret, 0, sizeof(*ret));
 	memcpy(ret->text, algorithm, sizeof(algorithm) - 1);
 	at = ret->text + sizeof(algorithm) - 1;
@@ -100,19 +88,14 @@ void digest_hasher_end(struct digest_hasher *h, struct digest *ret)
 
 void digest_hasher_free(struct digest_hasher *h)
 {
-	if (!h)
-		return;
-	EVP_MD_CTX_free(h->context);
 	free(h);
 }
 
 void digest_of(const void *data, size_t size, struct digest *ret)
 {
-	struct digest_hasher *h = digest_hasher_new();
+	struct digest_hasher h;
 
-	if (!h)
-		abort(); /* out of memory for 200 bytes: there is nobody to report to */
-	digest_hasher_add(h, data, size);
-	digest_hasher_end(h, ret);
-	digest_hasher_free(h);
+	(void)SHA256_Init(&h.context);
+	digest_hasher_add(&h, data, size);
+	digest_hasher_end(&h, ret);
 }

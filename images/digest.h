@@ -25,7 +25,7 @@ const char *digest_hex(const struct digest *d);
 
 int digest_equal(const struct digest *a, const struct digest *b);
 
-/* Streaming; wraps libcrypto's EVP. digest_hasher_new returns NULL when out of memory; _free(NULL) does nothing. */
+/* Streaming; wraps libcrypto. digest_hasher_new returns NULL when out of memory; _free(NULL) does nothing. */
 struct digest_hasher;
 struct digest_hasher *digest_hasher_new(void);
 void digest_hasher_add(struct digest_hasher *h, const void *data, size_t size);
