@@ -50,7 +50,7 @@ TEST_TIERS := unit root attack bench
 TEST_SRC := $(foreach t,$(TEST_TIERS),$(call src,tests/$(t) $(foreach d,* */* */*/*,tests/$(t)/$(d))))
 FUZZ_SRC := $(call src,tests/fuzz)
 
-ALL_SRC := $(foreach l,$(LIBRARIES),$(call src,$(DIR_$(l)))) $(foreach p,$(PROGRAMS),$(call src,$(DIR_$(p)))) \
+ALL_SRC := $(foreach l,$(LIBRARIES),$(call src,$(DIR_$(l)))) $(call src,policies/embed) $(foreach p,$(PROGRAMS),$(call src,$(DIR_$(p)))) \
 	$(INIT_SRC) $(TEST_SRC) $(FUZZ_SRC) $(wildcard tests/*.c tests/support/*.c)
 ALL_HDR := $(shell git ls-files -co --exclude-standard '*.h' 2>/dev/null)
 ALL_SH := $(shell git ls-files -co --exclude-standard '*.sh' 2>/dev/null) \
@@ -138,8 +138,8 @@ FORCE:
 
 # cubit-init travels inside the programs that start sandboxes: nothing to find at run time, nothing to swap
 EXTRA_runtime := $(if $(INIT_SRC),$(BUILD)/obj/runtime/init_blob.o)
-# and so do the built-in seccomp profiles
-EXTRA_policies := $(BUILD)/obj/policies/builtin_profiles.o
+# and so do the built-in seccomp profiles, as text and as programs
+EXTRA_policies := $(patsubst %,$(BUILD)/obj/policies/%.o,builtin_profiles compiler_id embedded_programs)
 # and the definitions of languages
 EXTRA_images := $(BUILD)/obj/images/languages/runtime_builtin.o
 # llhttp, where it is no library
@@ -175,6 +175,30 @@ $(BUILD)/obj/runtime/init_blob.o: runtime/init_blob.S $(BUILD)/bin/cubit-init
 $(BUILD)/obj/policies/builtin_profiles.o: policies/builtin_profiles.S $(wildcard policies/profiles/*.json)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -c -o $@ $<
+
+# Filters that were kept know by this which compiler made them.
+POLICY_SRC := $(sort $(wildcard policies/*.c policies/*.h))
+$(BUILD)/gen/policies/compiler_id.c: $(POLICY_SRC)
+	@mkdir -p $(@D)
+	$(Q)printf '#include "policies/stamp.h"\n\nconst char policy_compiler_id[] = "%s";\n' \
+		"$$(cat $(POLICY_SRC) | sha256sum | cut -d' ' -f1)" > $@
+
+# The built-in profiles are compiled now, by the compiler that the programs carry: all of policies/ but what it makes.
+EMBED_OBJ := $(call obj,policies/embed/main.c $(filter-out $(addprefix policies/,embedded.c cache.c),$(call src,policies))) \
+	$(BUILD)/obj/policies/builtin_profiles.o $(BUILD)/obj/policies/compiler_id.o
+$(BUILD)/gen/embed-policies: $(EMBED_OBJ) $(BUILD)/lib/libbase.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ldflags) -o $@ $^ $(shell pkg-config --libs $(PKGS_policies))
+
+$(BUILD)/gen/policies/embedded_programs.c: $(BUILD)/gen/embed-policies
+	@mkdir -p $(@D)
+	$(call say,GEN,$@)
+	$(Q)$< > $@
+
+$(BUILD)/obj/policies/compiler_id.o $(BUILD)/obj/policies/embedded_programs.o: $(BUILD)/obj/policies/%.o: $(BUILD)/gen/policies/%.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(cflags) -MMD -MP -c -o $@ $<
 
 $(BUILD)/obj/supervisor/daemon/openapi_json.o: supervisor/daemon/openapi_json.S supervisor/daemon/openapi.json
 	@mkdir -p $(@D)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "policies/compile.h"
+#include "policies/embedded.h"
 #include "policies/profile.h"
 #include "policies/rules.h"
 #include "runtime/base/error.h"
@@ -93,7 +94,7 @@ static int compile_into(struct policy_cache *cache, const struct policy_profile 
 	if (!text)
 		return error_set(err, ENOMEM, "%s: out of memory", profile->origin);
 	memcpy(text, profile->text, profile->text_size + 1);
-	r = policy_compile(profile, context, &filter, err);
+	r = policy_filter_make(profile, context, &filter, err);
 	if (r < 0) {
 		free(text);
 		return r;

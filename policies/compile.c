@@ -285,22 +285,22 @@ static int check_witness(const struct seccomp_data *call, void *arg)
 
 /* ---- together ---- */
 
-static struct policy_filter *new_filter(const struct policy_program *program, unsigned flags)
+struct policy_filter *policy_filter_new(const struct sock_filter *program, size_t n_instructions, unsigned flags)
 {
-	size_t bytes = program->n * sizeof(program->code[0]);
+	size_t bytes = n_instructions * sizeof(*program);
 	struct policy_filter *filter = calloc(1, sizeof(*filter));
 	struct sock_filter *code;
 
-	assert(bytes > 0); /* export() saw to it */
+	assert(n_instructions > 0 && n_instructions <= BPF_MAXINSNS);
 	code = malloc(bytes);
 	if (!filter || !code) {
 		free(filter);
 		free(code);
 		return NULL;
 	}
-	memcpy(code, program->code, bytes);
+	memcpy(code, program, bytes);
 	filter->program = code;
-	filter->n_instructions = (unsigned short)program->n;
+	filter->n_instructions = (unsigned short)n_instructions;
 	filter->install_flags = flags;
 	filter->references = 1;
 	return filter;
@@ -318,7 +318,7 @@ int policy_compile_rules(const struct policy_rules *rules, unsigned flags, struc
 		r = finish_sections(rules, &program, err);
 	if (r < 0)
 		return r;
-	filter = new_filter(&program, flags);
+	filter = policy_filter_new(program.code, program.n, flags); /* not empty: export saw to it */
 	if (!filter)
 		return error_set(err, ENOMEM, "out of memory");
 	proof.filter = filter;

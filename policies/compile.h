@@ -47,6 +47,9 @@ int policy_compile(const struct policy_profile *profile, const struct policy_con
 int policy_compile_rules(const struct policy_rules *rules, unsigned flags, struct policy_filter **ret,
 			 struct error *err);
 
+/* A filter of a finished program, which is copied: 1 to BPF_MAXINSNS instructions. NULL: out of memory. */
+struct policy_filter *policy_filter_new(const struct sock_filter *program, size_t n_instructions, unsigned flags);
+
 struct policy_filter *policy_filter_ref(struct policy_filter *filter);
 void policy_filter_unref(struct policy_filter *filter); /* the last one frees; NULL does nothing */
 
