@@ -27,8 +27,8 @@
 #include <unistd.h>
 
 #include "policies/compile.h"
-#include "policies/lookup.h"
-#include "policies/profile.h"
+#include "policies/filter_dir.h"
+#include "policies/ready.h"
 #include "policies/rules.h"
 #include "runtime/agent/agent.h"
 #include "runtime/base/buf.h"
@@ -87,16 +87,28 @@ static int open_dir(const char *path, int *ret, struct error *err)
 	return *ret < 0 ? error_errno(err, errno, "open directory '%s'", path) : 0;
 }
 
-static int compile_policy(struct session *s, struct error *err)
+/* Where filters of profiles in files are kept: beside the claims. -1: not there, each is compiled. */
+static int open_filters(const struct session *s)
 {
-	cleanup_policy_profile struct policy_profile *profile = NULL;
+	struct error err = ERROR_INIT;
+	cleanup_fd int dir = -1;
+	int fd = open_dir(s->o.run_dir, &dir, &err);
+
+	if (fd == 0)
+		fd = filter_dir_open(dir, &err);
+	if (fd < 0)
+		log_debug(LOG_FACTS(LOG_STR("error", err.text)), "no filters are kept");
+	return fd;
+}
+
+static int take_policy(struct session *s, struct error *err)
+{
+	cleanup_fd int filters = strchr(s->o.policy, '/') ? open_filters(s) : -1;
 	struct policy_context context;
-	int r = policy_lookup(s->o.policy, &profile, err);
+	int r = policy_context_host(s->o.spec.caps, &context, err);
 
 	if (r == 0)
-		r = policy_context_host(s->o.spec.caps, &context, err);
-	if (r == 0)
-		r = policy_compile(profile, &context, &s->filter, err);
+		r = policy_ready(s->o.policy, &context, filters, &s->filter, err);
 	if (r < 0)
 		return error_wrap(err, "policy '%s'", s->o.policy);
 	s->o.spec.filter = s->filter->program;
@@ -199,7 +211,7 @@ static int session_open(struct session *s, struct error *err)
 		r = sandbox_host_open(&ho, &s->host,
 				      err); /* first: with our limits as they were, anything might fail */
 	if (r == 0)
-		r = compile_policy(s, err);
+		r = take_policy(s, err);
 	if (r == 0)
 		r = open_files(s, err);
 	return r;
