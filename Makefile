@@ -75,6 +75,12 @@ LLHTTP_CFLAGS := $(if $(filter sources,$(LLHTTP_FROM)),-DLLHTTP_STRICT_MODE=1 -i
 PKGS := jansson $(sort $(foreach l,$(LIBRARIES),$(PKGS_$(l))))
 # of one program alone: the client of WebSockets is no business of the daemon
 PKGS_cubit := libwebsockets
+# These are static: a short life should not begin with loading libraries. What they may need is all here, and none of it
+# looks for something at run time (--fatal-warnings: the C library warns of name services). Not with a sanitizer's runtime,
+# and not where a library has no .a
+STATIC_PROGRAMS := cubit-sandbox
+STATIC_LIBS := ext2fs com_err seccomp jansson cap crypto
+can_be_static := $(if $(SANITIZE),,$(if $(filter-out /%,$(foreach l,$(STATIC_LIBS) c,$(shell $(CC) -print-file-name=lib$(l).a))),,yes))
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(LLHTTP_CFLAGS)
 # wslay comes without a pkg-config file
 PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null) $(if $(filter supervisor,$(LIBRARIES)),-lwslay)
@@ -86,8 +92,9 @@ LANG_FLAGS := -std=gnu17 -D_GNU_SOURCE -I.
 HARDEN := $(if $(filter -O0,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3) -fstack-protector-strong
 SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 COV := $(if $(COVERAGE),--coverage -fprofile-update=atomic)
-cflags = $(LANG_FLAGS) $(WARN) $(HARDEN) -fPIE $(PKG_CFLAGS) $(CFLAGS) $(SAN) $(COV)
-ldflags = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS) $(SAN) $(COV)
+# a section for each function: what a program does not use is not linked into it
+cflags = $(LANG_FLAGS) $(WARN) $(HARDEN) -fPIE -ffunction-sections -fdata-sections $(PKG_CFLAGS) $(CFLAGS) $(SAN) $(COV)
+ldflags = -pie -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,--gc-sections $(LDFLAGS) $(SAN) $(COV)
 # pid 1 of a sandbox: static, no sanitizer runtime, dead code dropped
 INIT_CFLAGS ?= $(CFLAGS)
 init_cflags = $(LANG_FLAGS) $(WARN) $(HARDEN) -fno-pie -ffunction-sections -fdata-sections $(INIT_CFLAGS)
@@ -184,7 +191,7 @@ $(BUILD)/gen/policies/compiler_id.c: $(POLICY_SRC)
 		"$$(cat $(POLICY_SRC) | sha256sum | cut -d' ' -f1)" > $@
 
 # The built-in profiles are compiled now, by the compiler that the programs carry: all of policies/ but what it makes.
-EMBED_OBJ := $(call obj,policies/embed/main.c $(filter-out $(addprefix policies/,embedded.c cache.c),$(call src,policies))) \
+EMBED_OBJ := $(call obj,policies/embed/main.c $(filter-out $(addprefix policies/,embedded.c cache.c ready.c),$(call src,policies))) \
 	$(BUILD)/obj/policies/builtin_profiles.o $(BUILD)/obj/policies/compiler_id.o
 $(BUILD)/gen/embed-policies: $(EMBED_OBJ) $(BUILD)/lib/libbase.a
 	@mkdir -p $(@D)
@@ -231,7 +238,9 @@ define program
 $(BUILD)/bin/$(1): $(call obj,$(call src,$(DIR_$(1)))) $(LIBS)
 	@mkdir -p $$(@D)
 	$$(call say,LD,$$@)
-	$$(Q)$$(CC) $$(ldflags) -o $$@ $$^ $$(PKG_LIBS) $$(if $$(PKGS_$(1)),$$(shell pkg-config --libs $$(PKGS_$(1))))
+	$$(Q)$$(CC) $(if $(and $(can_be_static),$(filter $(1),$(STATIC_PROGRAMS))),-static-pie -Wl$$(comma)--fatal-warnings \
+		$$(filter-out -pie,$$(ldflags)) -o $$@ $$^ $$(STATIC_LIBS:%=-l%),\
+		$$(ldflags) -o $$@ $$^ $$(PKG_LIBS) $$(if $$(PKGS_$(1)),$$(shell pkg-config --libs $$(PKGS_$(1)))))
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
