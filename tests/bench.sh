@@ -12,18 +12,21 @@ rootfs=$out/rootfs
 mkdir -p "$rootfs"/{bin,proc,dev,tmp,sys,etc,work}
 cp "$build/tests/payload" "$rootfs/bin/payload"
 
-# One OCI bundle for crun and runc: the same root file system, the same rules of the default profile.
-bundle=$out/bundle
-mkdir -p "$bundle"
+# Two OCI bundles for crun and runc on that root file system. "Same rules": their usual namespaces, no limits, and the rules
+# of the default profile in words that libseccomp's plain interface takes. "Equal isolation": also a user and a cgroup
+# namespace, limits of memory, processes and cpu like ours, and the program that the default profile means.
+bundle=$out/bundle equal=$out/bundle-equal
+mkdir -p "$bundle" "$equal"
 if command -v runc >/dev/null; then
 	rm -f "$bundle/config.json"
 	runc spec --bundle "$bundle"
-	python3 - "$bundle/config.json" policies/profiles/default.json "$(realpath "$rootfs")" <<'P'
-import json, sys
-path, profile, rootfs = sys.argv[1:]
-config, p = json.load(open(path)), json.load(open(profile))
-# What a program that obeys the rules can tell apart, in words libseccomp's plain interface takes: for a call with
-# conditions their allowed cases, for one that is allowed but for some cases the allowance.
+	"$build/bin/cubit" policy oci default >"$equal/seccomp.json"
+	python3 - "$bundle" "$equal" policies/profiles/default.json "$(realpath "$rootfs")" <<'P'
+import copy, json, sys
+bundle, equal, profile, rootfs = sys.argv[1:]
+config, p = json.load(open(f"{bundle}/config.json")), json.load(open(profile))
+# What a program that obeys the rules can tell apart: for a call with conditions their allowed cases, for one that is
+# allowed but for some cases the allowance.
 plain, cases = {}, {}
 for r in p["syscalls"]:
     if r.get("includes", {}).get("caps"):
@@ -43,17 +46,33 @@ default = {k: p[k] for k in ("defaultAction", "defaultErrnoRet") if k in p}
 config["root"] = {"path": rootfs, "readonly": True}
 config["process"].update(terminal=False, args=["/bin/payload", "true"], user={"uid": 1000, "gid": 1000})
 config["linux"]["seccomp"] = {**default, "architectures": ["SCMP_ARCH_X86_64"], "syscalls": rules}
-json.dump(config, open(path, "w"))
+json.dump(config, open(f"{bundle}/config.json", "w"))
+
+config = copy.deepcopy(config)
+ids = [{"containerID": 0, "hostID": 0x6e000000, "size": 65536}]
+config["process"]["capabilities"] = {k: [] for k in config["process"].get("capabilities", {})}
+linux = config["linux"]
+have = {n["type"] for n in linux["namespaces"]}
+linux["namespaces"] += [{"type": t} for t in ("user", "cgroup") if t not in have]
+linux.update(uidMappings=ids, gidMappings=ids, seccomp=json.load(open(f"{equal}/seccomp.json")),
+             resources={"memory": {"limit": 256 << 20}, "pids": {"limit": 65}, "cpu": {"quota": 100000, "period": 100000}})
+json.dump(config, open(f"{equal}/config.json", "w"))
 P
 fi
 
 echo "# $(uname -sr), $(nproc) cpus, $rounds rounds, load $(cut -d' ' -f1 /proc/loadavg)"
-"$build/tests/bench/cold" "$rounds" "$out/cold.csv" "$(realpath "$rootfs")" "$(realpath "$bundle")"
+run=$(mktemp -d)
+trap 'rm -rf "$run"' EXIT
+"$build/tests/bench/cold" "$rounds" "$out/cold.csv" "$run/claims" "$(realpath "$rootfs")" "$(realpath "$bundle")" \
+	"$(realpath "$equal")" "$build/bin/cubit-sandbox"
+for peer in nsjail minijail0 isolate; do
+	if ! command -v "$peer" >/dev/null && ! apt-cache show "$peer" >/dev/null 2>&1; then
+		echo "# $peer: the archive of this Debian does not have it"
+	fi
+done
 
 # System calls of one sandbox, everybody's counted: the difference of 11 and 1, divided by 10.
 if command -v strace >/dev/null; then
-	run=$(mktemp -d)
-	trap 'rm -rf "$run"' EXIT
 	count() {
 		strace -f -c -o "$run/count" "$build/bin/cubit-sandbox" --run-dir "$run/claims" --rootfs "$rootfs" --pooled-net \
 			--repeat "$1" -- /bin/payload true >/dev/null 2>&1

@@ -3,11 +3,14 @@
  * (A B C A B C ...), so that what disturbs one disturbs all. Prints a table of medians, p99 and ratios; writes every
  * sample as CSV. Not a test: it never fails because a machine is slow.
  *
- * usage: cold ROUNDS CSV ROOTFS BUNDLE
- *   BUNDLE  an OCI bundle on the same root file system and seccomp profile, for crun and runc
+ * usage: cold ROUNDS CSV RUN_DIR ROOTFS BUNDLE EQUAL_BUNDLE SANDBOX
+ *   RUN_DIR       a directory for claims; the caller removes it
+ *   BUNDLE        an OCI bundle on the same root file system, for crun and runc: rules like ours, their usual isolation
+ *   EQUAL_BUNDLE  the same with what ours has: user and cgroup namespaces, limits, the program that our profile means
+ *   SANDBOX       the program cubit-sandbox
  *
- * We are measured as the daemon would start sandboxes: a resident process. Peers are programs, measured from spawn to
- * exit. Each peer is spawned by a small process of its own, forked before anything is opened: starting from our grown
+ * We are measured twice: as the daemon starts sandboxes, in a resident process, and as the command cubit-sandbox. Peers are
+ * commands, measured from spawn to exit. Each peer is spawned by a small process of its own, forked before anything is opened: starting from our grown
  * one would cost them page-table copies. crun 1.8 refuses hybrid cgroup hosts, so its spawner lives in a mount
  * namespace where only the v1 hierarchies show.
  */
@@ -38,7 +41,7 @@
 #include "runtime/run.h"
 #include "runtime/sandbox.h"
 
-enum { ROUNDS_MAX = 10000, CONTENDERS_MAX = 10, ARGS_MAX = 24 };
+enum { ARGUMENTS = 8, ROUNDS_MAX = 10000, CONTENDERS_MAX = 16, ARGS_MAX = 28 };
 
 struct contender {
 	const char *name;
@@ -223,11 +226,29 @@ static double percentile_us(const uint64_t *samples, unsigned n, unsigned percen
 	return (double)samples[at] / (double)NS_PER_US;
 }
 
+static double p50_us(const struct contender *c, unsigned rounds)
+{
+	return c->samples ? percentile_us(c->samples, rounds, 50) : 0;
+}
+
+/* What one command costs beside another, by how their names begin. The samples are sorted. */
+static void print_ratio(const struct contender *c, size_t n, unsigned rounds, const char *of, const char *to)
+{
+	double a = 0, b = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		a = strncmp(c[i].name, of, strlen(of)) == 0 ? p50_us(&c[i], rounds) : a;
+		b = strncmp(c[i].name, to, strlen(to)) == 0 ? p50_us(&c[i], rounds) : b;
+	}
+	if (a > 0 && b > 0)
+		printf("# %s against %s, whole commands: %.2f\n", of, to, a / b);
+}
+
 static void print_table(struct contender *c, size_t n, unsigned rounds)
 {
 	double base = 1; /* the first row is ours, so it is set before it is used */
 
-	printf("%-34s %10s %10s %10s %12s\n", "one static `true`, start to end", "p50 us", "p99 us", "min us",
+	printf("%-40s %10s %10s %10s %12s\n", "one static `true`, start to end", "p50 us", "p99 us", "min us",
 	       "p50 / ours");
 	for (size_t i = 0; i < n; i++) {
 		double p50, p99;
@@ -239,7 +260,7 @@ static void print_table(struct contender *c, size_t n, unsigned rounds)
 		p99 = percentile_us(c[i].samples, rounds, 99);
 		if (i == 0)
 			base = p50;
-		printf("%-34s %10.0f %10.0f %10.0f %12.2f\n", c[i].name, p50, p99,
+		printf("%-40s %10.0f %10.0f %10.0f %12.2f\n", c[i].name, p50, p99,
 		       percentile_us(c[i].samples, rounds, 0), p50 / base);
 	}
 }
@@ -247,16 +268,22 @@ static void print_table(struct contender *c, size_t n, unsigned rounds)
 int main(int argc, char **argv)
 {
 	static struct contender all[CONTENDERS_MAX];
-	const char *rootfs = argc == 5 ? argv[3] : "", *bundle = argc == 5 ? argv[4] : "";
-	static char payload[4096], run_dir[] = "/tmp/cubit-bench-XXXXXX";
-	unsigned rounds = argc == 5 ? (unsigned)atoi(argv[1]) : 0; /* NOLINT(cert-err34-c): checked right below */
+	unsigned rounds = argc == ARGUMENTS ? (unsigned)atoi(argv[1]) : 0; /* NOLINT(cert-err34-c): checked below */
+	const char *run_dir, *rootfs, *bundle, *equal_bundle, *sandbox;
+	static char payload[4096];
 	size_t n = 0;
 	FILE *csv;
 
 	if (rounds < 10 || rounds > ROUNDS_MAX) {
-		fprintf(stderr, "usage: cold ROUNDS CSV ROOTFS BUNDLE (ROUNDS 10 to %d)\n", ROUNDS_MAX);
+		fprintf(stderr, "usage: cold ROUNDS CSV RUN_DIR ROOTFS BUNDLE EQUAL_BUNDLE SANDBOX (ROUNDS 10 to %d)\n",
+			ROUNDS_MAX);
 		return 2;
 	}
+	run_dir = argv[3];
+	rootfs = argv[4];
+	bundle = argv[5];
+	equal_bundle = argv[6];
+	sandbox = argv[7];
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)snprintf(payload, sizeof(payload), "%s/bin/payload", rootfs);
 	all[n++] = (struct contender){ .name = "cubit, netns pooled, with teardown",
@@ -264,23 +291,41 @@ int main(int argc, char **argv)
 				       .counts_teardown = true };
 	all[n++] = (struct contender){ .name = "cubit, netns pooled, to verdict", .is_pooled_net = true };
 	all[n++] = (struct contender){ .name = "cubit, own netns, with teardown", .counts_teardown = true };
+	all[n++] = (struct contender){ .name = "cubit-sandbox -- true",
+				       .argv = { sandbox, "--run-dir", run_dir, "--rootfs", rootfs, "--",
+						 "/bin/payload", "true" } };
 	all[n++] = (struct contender){ .name = "bare spawn + exec + wait", .argv = { payload, "true" } };
 	all[n++] = (struct contender){ .name = "bwrap (no cgroup, no seccomp)",
 				       .argv = { "bwrap", "--unshare-all", "--ro-bind", rootfs, "/", "--proc", "/proc",
 						 "--dev", "/dev", "--tmpfs", "/tmp", "/bin/payload", "true" } };
-	all[n++] = (struct contender){ .name = "crun run, same profile",
+	all[n++] = (struct contender){ .name = "crun run, same rules",
 				       .v1_only = true,
 				       .wants_id = true,
 				       .argv = { "crun", "run", "--bundle", bundle } };
-	all[n++] = (struct contender){ .name = "runc run, same profile",
+	all[n++] = (struct contender){ .name = "runc run, same rules",
 				       .wants_id = true,
 				       .argv = { "runc", "run", "--bundle", bundle } };
+	all[n++] = (struct contender){ .name = "crun run, equal isolation",
+				       .v1_only = true,
+				       .wants_id = true,
+				       .argv = { "crun", "run", "--bundle", equal_bundle } };
+	all[n++] = (struct contender){ .name = "runc run, equal isolation",
+				       .wants_id = true,
+				       .argv = { "runc", "run", "--bundle", equal_bundle } };
+	/* Debian 12 has none of these three: the rows are for machines that have them from elsewhere */
+	all[n++] = (struct contender){ .name = "nsjail (no seccomp)",
+				       .argv = { "nsjail", "-Mo", "-Q", "--chroot", rootfs, "--user", "1000:100000:1",
+						 "--group", "1000:100000:1", "--", "/bin/payload", "true" } };
+	all[n++] = (struct contender){ .name = "minijail0 (no cgroup, no seccomp)",
+				       .argv = { "minijail0", "-v", "-p", "-r", "-e", "-l", "-N", "-u", "1000", "-g",
+						 "1000", "-C", rootfs, "/bin/payload", "true" } };
+	all[n++] = (struct contender){ .name = "isolate (no user namespace, no seccomp)",
+				       .argv = { "isolate", "--run", "--silent", "--dir", rootfs, "--", payload,
+						 "true" } };
 	for (size_t i = 0; i < n; i++) {
 		if (all[i].argv[0])
 			start_spawner(&all[i]);
 	}
-	if (!mkdtemp(run_dir))
-		die("run directory", NULL);
 	open_us(rootfs, run_dir);
 	csv = fopen(argv[2], "we");
 	if (!csv)
@@ -305,6 +350,7 @@ int main(int argc, char **argv)
 	}
 	(void)fclose(csv);
 	print_table(all, n, rounds);
+	print_ratio(all, n, rounds, "cubit-sandbox -- true", "bwrap");
 	printf("# ours: sandbox_create returns after %.0f us, verdict after %.0f us (means over all three rows)\n",
 	       (double)create_ns / rounds / 3 / (double)NS_PER_US, (double)ready_ns / rounds / 3 / (double)NS_PER_US);
 	sandbox_host_close(host);
