@@ -71,6 +71,8 @@ for peer in nsjail minijail0 isolate; do
 	fi
 done
 
+"$build/tests/bench/idle" "${IDLE_ROUNDS:-30}" "$run/claims-idle" "$(realpath "$rootfs")" "${IDLE_MOST:-1000}"
+
 # System calls of one sandbox, everybody's counted: the difference of 11 and 1, divided by 10.
 if command -v strace >/dev/null; then
 	count() {

@@ -10,11 +10,16 @@ trap 'rm -rf "$CUBIT_TEST_DIR"' EXIT
 	set +e
 	# shellcheck source=tests/lib/daemon.sh
 	. tests/lib/daemon.sh
-	need_images bash python c
+	need_images bash python c node
 	start_daemon
 	for body in '{"runtime":"bash","source":":"}' '{"runtime":"python","source":""}'; do
 		api /v1/run -d "$body"
 	done
+	languages=''
+	if command -v node >/dev/null; then # the bare side
+		api /v1/run -d '{"runtime":"node","source":""}'
+		[[ $body != *'"status":"ok"'* ]] || languages=node
+	fi
 	sleep 2
 	front=$(pgrep -P "$daemon" -f -- --front | head -n 1)
 	pss()
@@ -23,7 +28,7 @@ trap 'rm -rf "$CUBIT_TEST_DIR"' EXIT
 			"/proc/$1/smaps_rollup"
 	}
 	"$CUBIT_BUILD/tests/bench/api" "$sock" "${url#http://}" "$key" "${ROUNDS:-100}" "$CUBIT_BUILD/bench/api.csv" \
-		"$CUBIT_BUILD/tests/payload"
+		"$CUBIT_BUILD/tests/payload" "$daemon" "$languages"
 	echo
 	echo "monitor: $(pss "$daemon")"
 	echo "front:   $(pss "$front")"
