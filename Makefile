@@ -33,9 +33,10 @@ DIR_netsetup := netsetup
 DIR_policies := policies
 DIR_images := images $(patsubst %/,%,$(wildcard images/*/))
 DIR_supervisor := supervisor $(filter-out supervisor/daemon,$(patsubst %/,%,$(wildcard supervisor/*/)))
-PROGRAMS := cubit cubit-sandbox cubit-worker cubitd
+PROGRAMS := cubit cubit-fetch cubit-sandbox cubit-worker cubitd
 DIR_cubit := tools/cubit
 DIR_cubit-sandbox := tools/sandbox
+DIR_cubit-fetch := tools/fetch
 DIR_cubit-worker := tools/worker
 DIR_cubitd := supervisor/daemon
 
@@ -75,12 +76,15 @@ LLHTTP_CFLAGS := $(if $(filter sources,$(LLHTTP_FROM)),-DLLHTTP_STRICT_MODE=1 -i
 PKGS := jansson $(sort $(foreach l,$(LIBRARIES),$(PKGS_$(l))))
 # of one program alone: the client of WebSockets is no business of the daemon
 PKGS_cubit := libwebsockets
-# These are static: a short life should not begin with loading libraries. What they may need is all here, and none of it
-# looks for something at run time (--fatal-warnings: the C library warns of name services). Not with a sanitizer's runtime,
-# and not where a library has no .a
-STATIC_PROGRAMS := cubit-sandbox
-STATIC_LIBS := ext2fs com_err seccomp jansson cap crypto
-can_be_static := $(if $(SANITIZE),,$(if $(filter-out /%,$(foreach l,$(STATIC_LIBS) c,$(shell $(CC) -print-file-name=lib$(l).a))),,yes))
+# Short lives should not begin with loading libraries: these programs are static, as far as the libraries have a .a (isa-l has
+# none) and no sanitizer's runtime is needed. --fatal-warnings: the C library warns of what looks for name services.
+STATIC_cubit-sandbox := ext2fs com_err seccomp jansson cap crypto
+STATIC_cubit-worker := seccomp cap crypto zstd z isal
+has_archive = $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a))
+in_archives = $(foreach l,$(1),$(if $(call has_archive,$(l)),$(l)))
+static_link = -Wl,--fatal-warnings $(if $(filter-out $(call in_archives,$(1) c),$(1) c),-pie -Wl$(comma)-Bstatic \
+	$(patsubst %,-l%,$(call in_archives,$(1))) -Wl$(comma)-Bdynamic $(patsubst %,-l%,$(filter-out $(call in_archives,$(1)),$(1))),\
+	-static-pie $(patsubst %,-l%,$(1)))
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(LLHTTP_CFLAGS)
 # wslay comes without a pkg-config file
 PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null) $(if $(filter supervisor,$(LIBRARIES)),-lwslay)
@@ -234,13 +238,14 @@ $(BUILD)/obj/supervisor/redis/lua_text.o: supervisor/redis/lua_text.S $(LUA:supe
 	@mkdir -p $(@D)
 	$(Q)$(CC) -Wa,-I$(BUILD)/gen/redis -c -o $@ $<
 
+link_shared = $(ldflags) -o $@ $^ $(PKG_LIBS) $(if $(PKGS_$(@F)),$(shell pkg-config --libs $(PKGS_$(@F))))
+link_static = $(filter-out -pie,$(ldflags)) -o $@ $^ $(call static_link,$(STATIC_$(@F)))
+
 define program
 $(BUILD)/bin/$(1): $(call obj,$(call src,$(DIR_$(1)))) $(LIBS)
 	@mkdir -p $$(@D)
 	$$(call say,LD,$$@)
-	$$(Q)$$(CC) $(if $(and $(can_be_static),$(filter $(1),$(STATIC_PROGRAMS))),-static-pie -Wl$$(comma)--fatal-warnings \
-		$$(filter-out -pie,$$(ldflags)) -o $$@ $$^ $$(STATIC_LIBS:%=-l%),\
-		$$(ldflags) -o $$@ $$^ $$(PKG_LIBS) $$(if $$(PKGS_$(1)),$$(shell pkg-config --libs $$(PKGS_$(1)))))
+	$$(Q)$$(CC) $$(if $(SANITIZE),$$(link_shared),$$(if $$(STATIC_$(1)),$$(link_static),$$(link_shared)))
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 

@@ -9,5 +9,5 @@
 /* One layer archive into one directory: images/unpack/worker.h. */
 int worker_unpack(void);
 
-/* Talks to registries: images/registry/serve.h. */
+/* Becomes cubit-fetch, which lies beside this program. Returns only when it cannot. */
 int worker_fetch(void);

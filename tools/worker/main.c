@@ -7,7 +7,7 @@
  * when it takes too long, and believes nothing it says without looking.
  *
  *   cubitd (monitor) --3: messages---- cubit-worker unpack   4: archive, 5: layer directory (becomes its root)
- *                    \-3: messages---- cubit-worker fetch    the network
+ *                    \-3: messages---- cubit-worker fetch    the network; becomes cubit-fetch
  *
  * Not to be run by hand: without its descriptors it only says so.
  */
