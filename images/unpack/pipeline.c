@@ -11,7 +11,7 @@
 
 #include "runtime/base/error.h"
 
-enum { BLOCK_BYTES = 256 << 10, BLOCKS = 24, THREADS = 2 };
+enum { BLOCK_BYTES = 64 << 10, BLOCKS = 24, THREADS = 2 };
 
 struct block {
 	unsigned n_refs; /* under the lock */
