@@ -218,7 +218,7 @@ for image in "${images[@]}"; do
 	row "$image gzip, ours : tar" "$image" ours_gz tar_gz
 	row "$image zstd, ours : tar" "$image" ours_zst tar_zst
 	row "$image gzip, ours : umoci" "$image" ours_gz umoci_gz 0.15
-	row "$image zstd, ours : umoci gzip" "$image" ours_zst umoci_gz 0.10
+	row "$image zstd, ours : umoci gzip" "$image" ours_zst umoci_gz 0.12
 	row "$image gzip, load : umoci" "$image" load_gz umoci_gz
 done
 echo "# raw samples: $csv"
