@@ -19,6 +19,7 @@
 #include "supervisor/doors/doors.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/front/lookup.h"
+#include "supervisor/front/our_id.h"
 #include "supervisor/http/http.h"
 #include "supervisor/journal/journal.h"
 #include "supervisor/queue/queue.h"
@@ -41,7 +42,7 @@ static int take_name(const json_t *body, struct door_program *p, char *key, stru
 		door_refuse(why, "jobId", "jobId: must be a text");
 	else if (parse_id(p->name, &e) < 0)
 		door_refuse(why, "jobId", "jobId: %s", e.text);
-	else if (front_is_our_id(p->name))
+	else if (our_id_is(p->name))
 		door_refuse(why, "jobId", "jobId: 'j' and 32 hexadecimal digits are names that this node gives");
 	else {
 		lookup_key(p->name, key);

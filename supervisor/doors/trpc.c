@@ -16,6 +16,7 @@
 #include "runtime/base/log.h"
 #include "runtime/base/utf8.h"
 #include "supervisor/doors/doors.h"
+#include "supervisor/front/api.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/http/http.h"
 

@@ -209,7 +209,7 @@ static void begin_doubt(struct front *f, const char *reason)
 
 void able_doubt_leased(struct front *f, struct leased *l, const char *reason)
 {
-	if (f->is_draining) {
+	if (f->state.is_draining) {
 		dispatch_give_back(l, reason, QUEUE_UNSTARTED);
 		return;
 	}
@@ -228,7 +228,7 @@ void able_doubt_direct(struct front *f, struct direct *d, const char *reason)
 	d->next = a->direct;
 	a->direct = d;
 	a->n_direct++;
-	if (f->is_draining)
+	if (f->state.is_draining)
 		able_settle(f);
 }
 
@@ -305,8 +305,8 @@ static void say_sources(const struct front *f, void (*fn)(const char *text, void
 {
 	const char *last = NULL;
 
-	for (size_t i = 0; i < f->n_sources; i++) {
-		const struct source *from = f->sources[i];
+	for (size_t i = 0; i < f->sources.n; i++) {
+		const struct source *from = f->sources.all[i];
 		const char *why = from->ops->trouble ? from->ops->trouble(from->self) : NULL;
 
 		if (why && (!last || strcmp(why, last) != 0)) /* sources of one Redis have the same trouble */
@@ -324,9 +324,9 @@ void able_reasons(struct front *f, void (*fn)(const char *text, void *arg), void
 
 	queue_counts(f->queue, &q);
 	db_counts(f->db, &d);
-	if (f->is_draining)
+	if (f->state.is_draining)
 		fn("this node is being stopped", arg);
-	if (!runtime_set_at(f->runtimes, 0))
+	if (!runtime_set_at(f->catalog.runtimes, 0))
 		fn("no language is defined", arg);
 	else if (pool_has_no_image(f->pool))
 		fn("the store has no image of any language: run `cubit setup`, which makes the default images", arg);
@@ -344,7 +344,7 @@ void able_reasons(struct front *f, void (*fn)(const char *text, void *arg), void
 
 const char *able_word(const struct front *f)
 {
-	return f->is_draining || f->is_paused ? "draining" : able_takes_work(f) ? "serving" : "unable";
+	return f->state.is_draining || f->state.is_paused ? "draining" : able_takes_work(f) ? "serving" : "unable";
 }
 
 /* ---- to the service manager ---- */
@@ -366,7 +366,7 @@ static void say_status(struct front *f)
 	struct able *a = f->able;
 	struct status s = { "" };
 
-	if (!f->is_ready || f->is_draining) /* these two have words of their own */
+	if (!f->state.is_ready || f->state.is_draining) /* these two have words of their own */
 		return;
 	able_reasons(f, add_words, &s);
 	if (!s.text[0])

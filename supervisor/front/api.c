@@ -2,9 +2,11 @@
 #include "supervisor/front/api.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "runtime/base/error.h"
 #include "runtime/base/json_table.h"
+#include "supervisor/auth/auth.h"
 #include "supervisor/http/http.h"
 
 enum { DEPTH_MAX = 32 };
@@ -42,6 +44,16 @@ json_t *api_json(const char *text, size_t size)
 		value = NULL;
 	}
 	return value;
+}
+
+const struct caller *front_caller(struct http_request *rq)
+{
+	return http_caller(rq);
+}
+
+bool front_may(const struct caller *caller, const char *owner)
+{
+	return caller_is_admin(caller) || strcmp(caller->owner, owner) == 0;
 }
 
 static void come_back(struct http_request *rq, const char *why)

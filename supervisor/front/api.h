@@ -7,14 +7,22 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "supervisor/http/http.h"
 
+struct caller;
 struct error;
 
 /* A foreign document with a bounded depth; NULL when it is not JSON. Owned. */
 json_t *api_json(const char *text, size_t size);
+
+/* The caller of a request; never NULL behind a route with a scope. */
+const struct caller *front_caller(struct http_request *rq);
+
+/* May this caller see and change what belongs to owner? The one place that decides it. */
+bool front_may(const struct caller *caller, const char *owner);
 
 /* Answers for failures. */
 void api_busy(struct http_request *rq);                        /* 503 the database is behind */
@@ -41,7 +49,7 @@ void api_metrics(struct http_request *rq);
 void api_openapi(struct http_request *rq);
 void api_runtimes(struct http_request *rq);
 void api_pool(struct http_request *rq);
-/* policies.c */
+/* api_policies.c */
 void api_policies(struct http_request *rq);
 void api_policy(struct http_request *rq);
 /* api_nodes.c */

@@ -63,8 +63,8 @@ static void ask(struct letter *l)
 	static const struct error nowhere = { .code = ENOENT }, behind = { .code = EAGAIN };
 	const char *owner = l->is_admin ? NULL : l->owner;
 
-	for (; l->at < l->front->n_sources; l->at++) {
-		struct source *s = l->front->sources[l->at];
+	for (; l->at < l->front->sources.n; l->at++) {
+		struct source *s = l->front->sources.all[l->at];
 
 		if (!source_is_chosen(l->front, l->at, &l->choice) || (!l->is_admin && s->ops->letters_are_admins))
 			continue;
@@ -84,7 +84,7 @@ static void on_done(const struct error *e, void *arg)
 		return;
 	}
 	if (e->code != ENOENT && !l->away)
-		l->away = l->front->sources[l->at];
+		l->away = l->front->sources.all[l->at];
 	l->at++;
 	ask(l);
 }

@@ -74,7 +74,7 @@ static void bad_cursor(struct http_request *rq)
 /* The list goes on without this one. True: it does not, and the client was told. */
 static bool is_over(struct listing *l, int code)
 {
-	const struct source *s = l->front->sources[l->at];
+	const struct source *s = l->front->sources.all[l->at];
 	struct http_request *rq;
 
 	if (code != EINVAL && !l->choice.is_said) {
@@ -94,8 +94,8 @@ static void ask(struct listing *l)
 {
 	struct front *f = l->front;
 
-	for (; l->at < f->n_sources; l->at++, l->cursor[0] = '\0') {
-		struct source *s = f->sources[l->at];
+	for (; l->at < f->sources.n; l->at++, l->cursor[0] = '\0') {
+		struct source *s = f->sources.all[l->at];
 		const struct queue_filter filter = { .owner = l->has_owner ? l->owner : NULL,
 						     .state = l->state,
 						     .cursor = l->cursor,
@@ -149,7 +149,7 @@ static bool read_cursor(struct http_request *rq, struct listing *l)
 	if (colon && colon - text < (ptrdiff_t)sizeof(index)) {
 		memcpy(index, text, (size_t)(colon - text));
 		index[colon - text] = '\0';
-		if (parse_u64(index, 0, FRONT_SOURCES_MAX, &at, NULL) == 0 &&
+		if (parse_u64(index, 0, SOURCES_MAX, &at, NULL) == 0 &&
 		    text_copy(l->cursor, sizeof(l->cursor), colon + 1) == 0) {
 			l->at = (size_t)at;
 			return true;

@@ -22,7 +22,7 @@ static json_t *own_node(struct front *f)
 	char since[32];
 
 	dispatch_counts(f, &d);
-	time_text(f->started_ms, since, sizeof(since));
+	time_text(f->state.started_ms, since, sizeof(since));
 	return json_pack("{s:s,s:s,s:s,s:I,s:I,s:s,s:I}", "name", f->settings.node, "version", CUBIT_VERSION, "state",
 			 able_word(f), "slots", (json_int_t)f->settings.slots, "running", (json_int_t)d.running,
 			 "since", since, "front_number", (json_int_t)f->front_number);
@@ -131,7 +131,7 @@ static void drain(struct http_request *rq, bool on)
 	const char *action = on ? "node.drain" : "node.resume";
 
 	if (strcmp(name, f->settings.node) == 0) {
-		f->is_paused = on;
+		f->state.is_paused = on;
 		dispatch_poke(f);
 	}
 	if (!f->redis && strcmp(name, f->settings.node) != 0) {

@@ -17,10 +17,10 @@ static const struct {
 
 bool source_is_chosen(const struct front *f, size_t i, const struct source_choice *choice)
 {
-	enum queue_space space = f->sources[i]->space;
+	enum queue_space space = f->sources.all[i]->space;
 
 	for (size_t k = 0; k < i; k++)
-		if (f->sources[k]->space == space)
+		if (f->sources.all[k]->space == space)
 			return false;
 	return !choice->is_said || choice->space == space;
 }
@@ -29,7 +29,7 @@ size_t source_last(const struct front *f, const struct source_choice *choice)
 {
 	size_t last = 0;
 
-	for (size_t i = 0; i < f->n_sources; i++)
+	for (size_t i = 0; i < f->sources.n; i++)
 		if (source_is_chosen(f, i, choice))
 			last = i;
 	return last;
@@ -37,9 +37,9 @@ size_t source_last(const struct front *f, const struct source_choice *choice)
 
 static bool are_admins(const struct front *f, enum queue_space space)
 {
-	for (size_t i = 0; i < f->n_sources; i++)
-		if (f->sources[i]->space == space)
-			return f->sources[i]->ops->letters_are_admins;
+	for (size_t i = 0; i < f->sources.n; i++)
+		if (f->sources.all[i]->space == space)
+			return f->sources.all[i]->ops->letters_are_admins;
 	return false;
 }
 

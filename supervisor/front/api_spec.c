@@ -1,6 +1,7 @@
 /* Bodies of POST /v1/run and /v1/jobs: see api_spec.h. */
 #include "supervisor/front/api_spec.h"
 
+#include "supervisor/front/api.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/front/submit.h"
 #include "supervisor/http/http.h"

@@ -75,7 +75,7 @@ void api_ready(struct http_request *rq)
 		add_reason("the reasons need a key with the scope 'status'; see CUBIT_STATUS_NETWORKS", reasons);
 	}
 	if (may_see_status(rq))
-		policies_problems(front_of(rq), add_reason, warnings);
+		policies_problems(&front_of(rq)->catalog, add_reason, warnings);
 	http_reply_json(rq, is_ready ? 200 : 503,
 			json_pack("{s:b,s:o,s:o*}", "ready", is_ready, "reasons", reasons, "warnings", some(warnings)));
 }
@@ -149,9 +149,9 @@ void api_runtimes(struct http_request *rq)
 	json_t *list = json_array(), *problems = json_array();
 	const char *problem;
 
-	for (size_t i = 0; (d = runtime_set_at(f->runtimes, i)) != NULL; i++)
+	for (size_t i = 0; (d = runtime_set_at(f->catalog.runtimes, i)) != NULL; i++)
 		(void)json_array_append_new(list, runtime_json(f, d));
-	for (size_t i = 0; (problem = runtime_set_problem(f->runtimes, i)) != NULL; i++)
+	for (size_t i = 0; (problem = runtime_set_problem(f->catalog.runtimes, i)) != NULL; i++)
 		(void)json_array_append_new(problems, json_string(problem));
 	http_reply_json(rq, 200, json_pack("{s:o,s:o}", "runtimes", list, "problems", problems));
 }

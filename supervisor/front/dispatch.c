@@ -19,6 +19,8 @@
 #include "supervisor/front/front_impl.h"
 #include "supervisor/front/front_metrics.h"
 #include "supervisor/front/lookup.h"
+#include "supervisor/front/our_id.h"
+#include "supervisor/front/policies.h"
 #include "supervisor/front/record.h"
 #include "supervisor/front/views.h"
 #include "supervisor/jobs/engine.h"
@@ -116,7 +118,7 @@ static void on_direct_over(struct job *job, const struct job_result *result, voi
 	if (d->fn)
 		d->fn(copy ? NULL : &e, copy, copy ? strlen(copy) : 0, d->arg);
 	f->dispatch->n_recording++;
-	record_result(f, f->home, job, result, 0, json, d->text, &d->who, on_direct_recorded, f);
+	record_result(f, f->sources.home, job, result, 0, json, d->text, &d->who, on_direct_recorded, f);
 	name = job_name(job);
 	views_recorded(f, &name); /* nobody else will run it: what its journal says is final */
 	direct_free(d);
@@ -208,7 +210,7 @@ static int may_wait(struct front *f, const struct caller *caller, unsigned *ret_
 	const struct dispatch *p = f->dispatch;
 	size_t mine;
 
-	if (f->is_draining)
+	if (f->state.is_draining)
 		return error_set(err, ESHUTDOWN, "this node is being stopped");
 	if (able_accepts(f, err) < 0)
 		return -err->code;
@@ -238,7 +240,7 @@ int dispatch_run(struct front *f, const struct caller *caller, struct job_spec *
 	d->fn = fn;
 	d->arg = arg;
 	d->queued_ms = time_now_ms();
-	front_new_id(d->id);
+	our_id_make(d->id);
 	text_copy(d->owner, sizeof(d->owner), caller->owner);
 	auth_audit_caller(caller, &d->who);
 	*p->last = d;
@@ -457,10 +459,10 @@ static int spec_of(struct front *f, const struct source *source, const struct qu
 	bool is_redis = source->space == SPACE_REDIS; /* anybody who writes there may have written this */
 	const struct job_context context = {
 		.settings = &f->settings,
-		.runtimes = f->runtimes,
-		.has_policy = front_has_policy,
-		.policy_error = front_policy_error,
-		.arg = f,
+		.runtimes = f->catalog.runtimes,
+		.has_policy = policies_have,
+		.policy_error = policies_error,
+		.arg = &f->catalog,
 		.is_queued = true,
 		.is_stored = true,
 		.is_admin = is_redis, /* and then the list is what counts */
@@ -608,11 +610,11 @@ static struct source *next_source(struct front *f)
 {
 	struct dispatch *d = f->dispatch;
 
-	for (size_t i = 0; !f->is_paused && able_takes_work(f) && i < f->n_sources; i++) {
-		struct source *s = f->sources[(d->turn + i) % f->n_sources];
+	for (size_t i = 0; !f->state.is_paused && able_takes_work(f) && i < f->sources.n; i++) {
+		struct source *s = f->sources.all[(d->turn + i) % f->sources.n];
 
 		if (s->may_have && s->n_taking == 0) {
-			d->turn = (d->turn + i + 1) % f->n_sources;
+			d->turn = (d->turn + i + 1) % f->sources.n;
 			return s;
 		}
 	}
@@ -623,7 +625,7 @@ void dispatch_poke(struct front *f)
 {
 	struct dispatch *d = f->dispatch;
 
-	while (!f->is_draining && f->is_ready && able_starts(f)) {
+	while (!f->state.is_draining && f->state.is_ready && able_starts(f)) {
 		bool wants_direct = d->first && has_room_for_direct(f);
 		struct source *s = slots_free(f) == 0 || (wants_direct && !d->direct_had_turn) ? NULL : next_source(f);
 
@@ -694,9 +696,9 @@ static void on_renew(uv_timer_t *t)
 	for (struct leased *l = d->leased; l; l = l->next)
 		(void)l->source->ops->extend(l->source->self, l->id, l->attempt, on_extended,
 					     f); /* behind: the next round */
-	for (size_t i = 0; i < f->n_sources; i++) {
-		f->sources[i]->may_have |= f->sources[i]->is_behind;
-		f->sources[i]->is_behind = false;
+	for (size_t i = 0; i < f->sources.n; i++) {
+		f->sources.all[i]->may_have |= f->sources.all[i]->is_behind;
+		f->sources.all[i]->is_behind = false;
 	}
 	dispatch_poke(f);
 }
@@ -758,10 +760,10 @@ int dispatch_new(struct front *f, struct error *err)
 	(void)uv_timer_init(&f->loop, &d->drain);
 	d->renew.data = d->drain.data = f;
 	(void)uv_timer_start(&d->renew, on_renew, every_ms, every_ms);
-	for (size_t i = 0; i < f->n_sources; i++) {
-		f->sources[i]->arg = f;
-		f->sources[i]->on_work = on_source_work;
-		f->sources[i]->may_have = true;
+	for (size_t i = 0; i < f->sources.n; i++) {
+		f->sources.all[i]->arg = f;
+		f->sources.all[i]->on_work = on_source_work;
+		f->sources.all[i]->may_have = true;
 	}
 	return 0;
 }

@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -61,32 +60,6 @@ enum { WAIT_MONITOR = 1, WAIT_AUTH = 2, WAIT_POLICIES = 4 };
 struct front *front_of(struct http_request *rq)
 {
 	return http_arg(rq);
-}
-
-const struct caller *front_caller(struct http_request *rq)
-{
-	return http_caller(rq);
-}
-
-bool front_may(const struct caller *caller, const char *owner)
-{
-	return caller_is_admin(caller) || strcmp(caller->owner, owner) == 0;
-}
-
-bool front_is_our_id(const char *id)
-{
-	return id[0] == 'j' && strlen(id) == 33 && strspn(id + 1, "0123456789abcdef") == 32;
-}
-
-void front_new_id(char ret[65])
-{
-	unsigned char raw[16];
-
-	while (getrandom(raw, sizeof(raw), 0) != (ssize_t)sizeof(raw))
-		;
-	ret[0] = 'j';
-	for (size_t i = 0; i < sizeof(raw); i++)
-		(void)snprintf(ret + 1 + 2 * i, 3, "%02x", raw[i]);
 }
 
 static struct auth *find_auth(struct http_request *rq)
@@ -158,7 +131,7 @@ static void open_doors(struct front *f)
 	o.limits.body_bytes = (size_t)f->settings.max_body;
 	if (http_server_new(&f->loop, &o, &f->http, &e) < 0 || listen_all(f, &e) < 0)
 		fatal(&e);
-	f->is_ready = true;
+	f->state.is_ready = true;
 	(void)monitor_say_state(f->monitor, MONITOR_STATE_LISTENING, "serving");
 	log_notice(LOG_FACTS(LOG_STR("listen", f->settings.listen), LOG_INT("front", f->front_number)), "serving");
 	dispatch_poke(f);
@@ -183,9 +156,9 @@ static void on_auth_ready(const struct error *e, void *arg)
 
 /* ---- the monitor ---- */
 
-static void on_policies(struct front *f)
+static void on_policies(void *arg)
 {
-	arrived(f, WAIT_POLICIES);
+	arrived(arg, WAIT_POLICIES);
 }
 
 static void on_welcome(const struct monitor_welcome *m, void *arg)
@@ -195,7 +168,7 @@ static void on_welcome(const struct monitor_welcome *m, void *arg)
 	f->front_number = m->front_number;
 	f->is_hybrid = m->is_hybrid;
 	text_copy(f->boot_id, sizeof(f->boot_id), m->boot_id);
-	policies_ask(f, on_policies);
+	policies_ask(&f->catalog, f->monitor, on_policies, f);
 }
 
 static void on_adopt(const struct monitor_adopt *m, struct sandbox_fds *fds, void *arg)
@@ -232,7 +205,7 @@ static int load_runtimes(struct front *f, struct error *err)
 		return r;
 	for (size_t i = 0; runtime_set_problem(set, i); i++)
 		log_warning(LOG_FACTS(LOG_STR("problem", runtime_set_problem(set, i))), "a language is not usable");
-	f->runtimes = set; /* an old one stays: jobs may point into it, and reloads are rare */
+	f->catalog.runtimes = set; /* an old one stays: jobs may point into it, and reloads are rare */
 	return 0;
 }
 
@@ -241,15 +214,15 @@ static void on_reload(void *arg)
 	struct front *f = arg;
 	struct error e = ERROR_INIT;
 
-	policies_ask(f, NULL);
+	policies_ask(&f->catalog, f->monitor, NULL, NULL);
 	if (load_runtimes(f, &e) < 0) {
 		log_error(LOG_FACTS(LOG_STR("error", e.text)), "cannot reload languages, going on with the old ones");
 		return;
 	}
-	engine_set_runtimes(f->engine, f->runtimes);
+	engine_set_runtimes(f->engine, f->catalog.runtimes);
 	if (f->redis)
-		redis_set_runtimes(f->redis, f->runtimes);
-	pool_flush(f->pool, f->runtimes);
+		redis_set_runtimes(f->redis, f->catalog.runtimes);
+	pool_flush(f->pool, f->catalog.runtimes);
 	log_notice(LOG_NONE, "reloaded languages and policies");
 }
 
@@ -309,9 +282,9 @@ static void on_drain(void *arg)
 {
 	struct front *f = arg;
 
-	if (f->is_draining)
+	if (f->state.is_draining)
 		return;
-	f->is_draining = true;
+	f->state.is_draining = true;
 	log_notice(LOG_NONE, "stopping: taking no new work, waiting for running jobs");
 	if (f->http)
 		http_server_drain(f->http);
@@ -351,8 +324,8 @@ static int ask_for_callback(struct front *f, const char *job_id, char *arg)
 
 	if (strncmp(job_id, CALLBACK_REDIS, n) != 0)
 		return queue_get(f->queue, job_id, false, on_callback_record, arg);
-	for (size_t i = 0; i < f->n_sources; i++) {
-		const struct source *s = f->sources[i];
+	for (size_t i = 0; i < f->sources.n; i++) {
+		const struct source *s = f->sources.all[i];
 
 		if (s->space == SPACE_REDIS) /* they know of each other's jobs */
 			return s->ops->get(s->self, job_id + n, false, on_callback_record, arg);
@@ -392,8 +365,8 @@ static int start_work(struct front *f, struct error *err)
 	int r = monitor_client_new(&f->loop, FRONT_FD_MONITOR, &handlers, &f->monitor, err);
 
 	if (r == 0)
-		r = pool_new(&f->loop, f->monitor, &f->settings, f->runtimes, &f->pool, err);
-	o.runtimes = f->runtimes;
+		r = pool_new(&f->loop, f->monitor, &f->settings, f->catalog.runtimes, &f->pool, err);
+	o.runtimes = f->catalog.runtimes;
 	o.monitor = f->monitor;
 	o.pool = f->pool;
 	if (r == 0)
@@ -426,11 +399,11 @@ static void on_redis_drain(bool on, void *arg)
 {
 	struct front *f = arg;
 
-	if (f->is_paused == on)
+	if (f->state.is_paused == on)
 		return;
-	f->is_paused = on;
+	f->state.is_paused = on;
 	log_notice(LOG_NONE, on ? "drained by an operator: taking no more work" : "taking work again");
-	if (f->is_ready)
+	if (f->state.is_ready)
 		dispatch_poke(f);
 }
 
@@ -448,14 +421,28 @@ static void on_revoked(const char *key_id, void *arg)
 		views_revoke(f, key_id);
 }
 
+static bool has_policy(const char *name, void *arg)
+{
+	struct front *f = arg;
+
+	return policies_have(name, &f->catalog);
+}
+
+static const char *policy_error(const char *name, void *arg)
+{
+	struct front *f = arg;
+
+	return policies_error(name, &f->catalog);
+}
+
 static int start_redis(struct front *f, struct error *err)
 {
 	const struct redis_env env = {
 		.loop = &f->loop,
 		.settings = &f->settings,
-		.runtimes = f->runtimes,
-		.has_policy = front_has_policy,
-		.policy_error = front_policy_error,
+		.runtimes = f->catalog.runtimes,
+		.has_policy = has_policy,
+		.policy_error = policy_error,
 		.free_slots = free_slots,
 		.word = node_word,
 		.cancel = cancel_here,
@@ -472,8 +459,8 @@ static int start_redis(struct front *f, struct error *err)
 		return error_wrap(err, "REDIS_URL");
 	redis_on_drain(f->redis, on_redis_drain, f);
 	n = redis_sources(f->redis, more);
-	for (size_t i = 0; i < n && f->n_sources < FRONT_SOURCES_MAX; i++)
-		f->sources[f->n_sources++] = more[i];
+	for (size_t i = 0; i < n && f->sources.n < SOURCES_MAX; i++)
+		f->sources.all[f->sources.n++] = more[i];
 	return 0;
 }
 
@@ -496,8 +483,8 @@ static int start_store(struct front *f, struct error *err)
 		r = queue_open(f->db, &o, &f->queue, err);
 	if (r == 0) {
 		queue_source_init(&f->embedded, f->queue);
-		f->sources[f->n_sources++] = &f->embedded;
-		f->home = &f->embedded;
+		f->sources.all[f->sources.n++] = &f->embedded;
+		f->sources.home = &f->embedded;
 	}
 	if (r == 0)
 		r = auth_open(f->db, &f->settings, hash ? hash : "", on_auth_ready, f, &f->auth, err);
@@ -522,7 +509,7 @@ static int start(struct front *f, struct error *err)
 	(void)log_parse_level(f->settings.log_level, &level); /* checked by the settings */
 	log_init(STDERR_FILENO, level, strcmp(f->settings.log_format, "json") == 0 ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
 	(void)signal(SIGPIPE, SIG_IGN);
-	f->started_ms = time_now_ms();
+	f->state.started_ms = time_now_ms();
 	auth_of = find_auth;
 	waiting_for = WAIT_MONITOR | WAIT_AUTH | WAIT_POLICIES;
 	if (fchdir(FRONT_FD_STATE) < 0) /* the database is opened from here, whatever lies above */

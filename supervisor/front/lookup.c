@@ -11,6 +11,7 @@
 #include "runtime/base/text.h"
 #include "supervisor/auth/auth.h"
 #include "supervisor/front/front_impl.h"
+#include "supervisor/front/our_id.h"
 #include "supervisor/queue/source.h"
 
 struct lookup {
@@ -34,8 +35,8 @@ static void on_cancel(const struct error *e, bool was_leased, void *arg);
 /* Returns false when there is none left that takes the question. */
 static bool ask_next(struct lookup *l)
 {
-	while (l->next < l->front->n_sources) {
-		struct source *s = l->front->sources[l->next++];
+	while (l->next < l->front->sources.n) {
+		struct source *s = l->front->sources.all[l->next++];
 		int r;
 
 		if ((l->has_space && s->space != l->space) || (l->is_no_id && s->space == SPACE_REDIS))
@@ -55,7 +56,7 @@ static bool goes_on(struct lookup *l, const struct error *e)
 	if (!e)
 		return false;
 	if (e->code != ENOENT && !l->away)
-		l->away = l->front->sources[l->next - 1];
+		l->away = l->front->sources.all[l->next - 1];
 	return ask_next(l);
 }
 
@@ -93,7 +94,7 @@ static void on_get(const struct error *e, const struct queue_record *r, void *ar
 	if (goes_on(l, e))
 		return;
 	if (!e) {
-		answer(l, r, l->front->sources[l->next - 1]->space);
+		answer(l, r, l->front->sources.all[l->next - 1]->space);
 		return;
 	}
 	none = nowhere(l);
@@ -138,7 +139,7 @@ static void on_named(const struct error *e, const struct queue_record *r, void *
 		return;
 	}
 	if (e->code != ENOENT)
-		l->away = l->front->home; /* where such names are kept */
+		l->away = l->front->sources.home; /* where such names are kept */
 	if (ask_next(l))
 		return;
 	none = nowhere(l);
@@ -157,7 +158,7 @@ int lookup_job(struct front *f, const struct caller *caller, const char *id, que
 	(void)text_copy(l->id, sizeof(l->id), id); /* too long: "", which no job is called */
 	(void)text_copy(l->owner, sizeof(l->owner), caller->owner);
 	l->is_no_id = parse_id(l->id, NULL) < 0;
-	if (front_is_our_id(l->id) || l->is_no_id) /* nobody can have given it */
+	if (our_id_is(l->id) || l->is_no_id) /* nobody can have given it */
 		return start(l);
 	lookup_key(l->id, key);
 	if (queue_get_key(f->queue, l->owner, key, on_named, l) == 0)

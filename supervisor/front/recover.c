@@ -159,12 +159,12 @@ static void on_waiting(const struct error *e, const struct queue_job *jobs, size
 	const struct queue_filter filter = { .state = QUEUE_WAITING, .cursor = next, .limit = 200 };
 
 	for (size_t i = 0; i < n; i++) {
-		if (jobs[i].queued_ms < f->started_ms)
+		if (jobs[i].queued_ms < f->state.started_ms)
 			auth_job_resumed(f->auth, jobs[i].owner);
 	}
 	if (!e && *next)
-		(void)f->home->ops->list(f->home->self, &filter, on_waiting,
-					 f); /* behind: a quota is too lenient for a while */
+		(void)f->sources.home->ops->list(f->sources.home->self, &filter, on_waiting,
+						 f); /* behind: a quota is too lenient for a while */
 }
 
 static bool ask(struct front *f, struct source *s)
@@ -187,10 +187,10 @@ int dispatch_recover(struct front *f, void (*done)(struct front *f), struct erro
 
 	d->recovered = done;
 	d->n_recovering = 0;
-	if (f->home->ops->list(f->home->self, &waiting, on_waiting, f) < 0)
+	if (f->sources.home->ops->list(f->sources.home->self, &waiting, on_waiting, f) < 0)
 		return error_set(err, EAGAIN, "the database is behind");
-	for (size_t i = 0; i < f->n_sources; i++) {
-		struct source *s = f->sources[i];
+	for (size_t i = 0; i < f->sources.n; i++) {
+		struct source *s = f->sources.all[i];
 		bool is_asked = ask(f, s);
 
 		if (!is_asked && s->ops->is_needed)

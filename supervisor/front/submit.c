@@ -14,6 +14,8 @@
 #include "supervisor/callback/callback.h"
 #include "supervisor/front/able.h"
 #include "supervisor/front/front_impl.h"
+#include "supervisor/front/our_id.h"
+#include "supervisor/front/policies.h"
 #include "supervisor/http/http.h"
 #include "supervisor/metrics/metrics.h"
 #include "supervisor/queue/queue.h"
@@ -136,10 +138,10 @@ int submit_parse(struct front *f, const struct caller *caller, const char *text,
 	const struct job_context context = {
 		.settings = &f->settings,
 		.of_key = &ceilings,
-		.runtimes = f->runtimes,
-		.has_policy = front_has_policy,
-		.policy_error = front_policy_error,
-		.arg = f,
+		.runtimes = f->catalog.runtimes,
+		.has_policy = policies_have,
+		.policy_error = policies_error,
+		.arg = &f->catalog,
 		.is_queued = is_queued,
 		.is_watched = is_queued, /* who has to wait for the end anyway is not made to pay */
 		.is_admin = caller_is_admin(caller),
@@ -199,7 +201,7 @@ static struct submission *submission_new(struct front *f, const char *owner, con
 	s->front = f;
 	s->text = job_spec_text(spec, &s->job.spec_size);
 	s->job.spec = s->text;
-	front_new_id(s->job.id);
+	our_id_make(s->job.id);
 	(void)text_copy(s->job.key, sizeof(s->job.key), names->key ? names->key : "");
 	(void)text_copy(s->job.owner, sizeof(s->job.owner), owner);
 	job_spec_fingerprint(spec, s->job.fingerprint);
@@ -304,7 +306,7 @@ static int begin(struct submission *s, const struct caller *caller, struct refus
 	struct front *f = s->front;
 	struct error e = ERROR_INIT;
 	unsigned retry_s = 1;
-	int r = f->is_draining ? error_set(&e, ESHUTDOWN, "this node is being stopped") : able_stores(f, &e);
+	int r = f->state.is_draining ? error_set(&e, ESHUTDOWN, "this node is being stopped") : able_stores(f, &e);
 
 	if (r == 0 && s->callback_url) {
 		r = callbacks_check_url(f->callbacks, s->callback_url, &e);

@@ -249,8 +249,8 @@ static void follow(struct view *v)
 	struct front *f = v->front;
 	struct journal *journal = NULL;
 
-	for (size_t i = 0; i < f->n_sources && !journal; i++) {
-		struct source *s = f->sources[i];
+	for (size_t i = 0; i < f->sources.n && !journal; i++) {
+		struct source *s = f->sources.all[i];
 
 		if (s->space == v->name.space && s->ops->follow && s->ops->follow(s->self, v->name.id, &journal) < 0)
 			journal = NULL;
