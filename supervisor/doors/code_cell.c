@@ -17,6 +17,7 @@
 #include "runtime/base/error.h"
 #include "runtime/base/parse.h"
 #include "supervisor/doors/doors.h"
+#include "supervisor/front/api_refusal.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/front/lookup.h"
 #include "supervisor/front/our_id.h"
@@ -69,7 +70,7 @@ void code_cell_run(struct http_request *rq)
 		http_error(rq, 400, "invalid_request", NULL,
 			   "the body must be a JSON object: {\"jobId\", \"language\", \"source\"}");
 	else if (take_name(body, &program, key, &why) < 0)
-		refusal_answer(rq, &why);
+		api_refuse(rq, &why);
 	else
 		door_run(rq, body, &program, reply);
 	json_decref(body);

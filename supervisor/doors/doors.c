@@ -12,6 +12,7 @@
 #include "runtime/base/text.h"
 #include "runtime/base/utf8.h"
 #include "supervisor/front/api.h"
+#include "supervisor/front/api_refusal.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/http/http.h"
 #include "supervisor/jobs/result.h"
@@ -68,7 +69,7 @@ void door_refuse(struct refusal *ret, const char *field, const char *fmt, ...)
 {
 	va_list ap;
 
-	*ret = (struct refusal){ .status = 400, .code = "invalid_request" };
+	*ret = (struct refusal){ .kind = REFUSED_INVALID };
 	(void)text_copy(ret->field, sizeof(ret->field), field ? field : "");
 	va_start(ap, fmt);
 	(void)vsnprintf(ret->text, sizeof(ret->text), fmt, ap); /* cut is fine */
@@ -111,7 +112,7 @@ static int parse(struct front *f, const struct caller *caller, const char *langu
 
 	json_decref(o);
 	if (!text) {
-		*why = (struct refusal){ .status = 503, .code = "overloaded", .retry_s = 1, .text = "out of memory" };
+		*why = (struct refusal){ .kind = REFUSED_OVERLOADED, .retry_s = 1, .text = "out of memory" };
 		return -1;
 	}
 	r = submit_parse(f, caller, text, strlen(text), true, ret, why);
@@ -169,13 +170,13 @@ static void on_submitted(const struct refusal *why, const char *id, bool is_repe
 	struct refusal no;
 
 	(void)is_repeat;
-	if (*w->name && why && why->status == 409) {
-		no = (struct refusal){ .status = 409, .code = "conflict", .field = "jobId" };
+	if (*w->name && why && (why->kind == REFUSED_KEY_TAKEN || why->kind == REFUSED_ID_TAKEN)) {
+		no = (struct refusal){ .kind = REFUSED_ID_TAKEN, .field = "jobId" };
 		(void)snprintf(no.text, sizeof(no.text), "jobId: '%s' is taken by another program", w->name);
 		why = &no;
 	}
 	if (w->rq && why)
-		refusal_answer(w->rq, why);
+		api_refuse(w->rq, why);
 	else if (w->rq)
 		w->reply(w->rq, *w->name ? w->name : id);
 	free(w);
@@ -196,7 +197,7 @@ void door_run(struct http_request *rq, const json_t *body, const struct door_pro
 		(void)text_copy(w->name, sizeof(w->name), p->name);
 	if (door_submit(front_of(rq), front_caller(rq), body, p, on_submitted, w, &why) < 0) {
 		free(w);
-		refusal_answer(rq, &why);
+		api_refuse(rq, &why);
 		return;
 	}
 	http_on_gone(rq, on_gone, w);

@@ -17,6 +17,7 @@
 #include "runtime/base/utf8.h"
 #include "supervisor/doors/doors.h"
 #include "supervisor/front/api.h"
+#include "supervisor/front/api_refusal.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/http/http.h"
 
@@ -153,9 +154,11 @@ static void on_submitted(const struct refusal *why, const char *id, bool is_repe
 
 	(void)is_repeat;
 	if (why) {
-		if (why->status == 500) /* what broke inside is the log's business */
+		int status = api_refusal_status(why->kind);
+
+		if (status == 500) /* what broke inside is the log's business */
 			log_error(LOG_FACTS(LOG_STR("error", why->text)), "a call of tRPC failed");
-		fail(c, why->status, why->status == 500 ? "this node failed; its log says why" : why->text);
+		fail(c, status, status == 500 ? "this node failed; its log says why" : why->text);
 		if (why->retry_s > c->batch->retry_s)
 			c->batch->retry_s = why->retry_s;
 	} else {

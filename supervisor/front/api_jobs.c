@@ -9,6 +9,7 @@
 #include "supervisor/auth/auth.h"
 #include "supervisor/front/api.h"
 #include "supervisor/front/api_job_json.h"
+#include "supervisor/front/api_refusal.h"
 #include "supervisor/front/api_spec.h"
 #include "supervisor/front/dispatch.h"
 #include "supervisor/front/front_impl.h"
@@ -44,7 +45,7 @@ static void on_submitted(const struct refusal *why, const char *id, bool is_repe
 	if (!rq)
 		return;
 	if (why) {
-		refusal_answer(rq, why);
+		api_refuse(rq, why);
 		return;
 	}
 	if (is_repeat)
@@ -84,7 +85,7 @@ void api_submit(struct http_request *rq)
 	job_spec_free(spec);
 	if (r < 0) {
 		free(a);
-		refusal_answer(rq, &why);
+		api_refuse(rq, &why);
 		return;
 	}
 	http_on_gone(rq, on_submitter_gone, a);

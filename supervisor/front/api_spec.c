@@ -2,6 +2,7 @@
 #include "supervisor/front/api_spec.h"
 
 #include "supervisor/front/api.h"
+#include "supervisor/front/api_refusal.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/front/submit.h"
 #include "supervisor/http/http.h"
@@ -14,7 +15,7 @@ struct job_spec *api_spec(struct http_request *rq, bool is_queued)
 	const char *body = http_body(rq, &size);
 
 	if (submit_parse(front_of(rq), front_caller(rq), body, size, is_queued, &spec, &why) < 0)
-		refusal_answer(rq, &why);
+		api_refuse(rq, &why);
 	return spec;
 }
 
@@ -23,5 +24,5 @@ void api_refuse_work(struct http_request *rq, int r, unsigned retry_s, const str
 	struct refusal why;
 
 	refusal_of_work(&why, r, retry_s, e);
-	refusal_answer(rq, &why);
+	api_refuse(rq, &why);
 }

@@ -16,91 +16,10 @@
 #include "supervisor/front/front_impl.h"
 #include "supervisor/front/our_id.h"
 #include "supervisor/front/policies.h"
-#include "supervisor/http/http.h"
 #include "supervisor/metrics/metrics.h"
 #include "supervisor/queue/queue.h"
 #include "supervisor/redis/redis.h"
 #include "supervisor/spec/spec.h"
-
-/* ---- why not ---- */
-
-/* Which words of HTTP an errno has; those without a sentence of their own take the error's. */
-struct reason {
-	int code; /* 0: any other */
-	int status;
-	const char *name;
-	unsigned retry_s;
-	const char *field, *text;
-};
-
-/* clang-format off */
-static const struct reason parse_reasons[] = {
-	{ ENOENT,    400, "unknown_runtime", 0, NULL, NULL },
-	{ ERANGE,    400, "above_ceiling",   0, NULL, NULL },
-	{ E2BIG,     413, "too_large",       0, NULL, NULL },
-	{ EINVAL,    400, "invalid_request", 0, NULL, NULL },
-	{ 0,         503, "overloaded",      1, NULL, NULL },
-};
-static const struct reason work_reasons[] = {
-	{ ESHUTDOWN, 503, "stopping",        1, NULL, NULL },
-	{ EDQUOT,    429, "quota_exceeded",  1, NULL, NULL },
-	{ EBUSY,     429, "busy",            1, NULL, NULL },
-	{ EHOSTDOWN, 503, "unable",          5, NULL, NULL },
-	{ ENOMEDIUM, 503, "image_missing",  30, NULL, NULL },
-	{ ENOSPC,    507, "storage_full",   30, NULL, NULL },
-	{ 0,         503, "overloaded",      1, NULL, NULL },
-};
-static const struct reason callback_reasons[] = {
-	{ EACCES,    403, "forbidden",       0, "callback.url", NULL },
-	{ 0,         400, "invalid_request", 0, "callback.url", NULL },
-};
-static const struct reason queue_reasons[] = {
-	{ EAGAIN,    503, "overloaded",      1, NULL, NULL },
-	{ ENOMEM,    503, "overloaded",      1, NULL, "out of memory" },
-	{ ENOBUFS,   429, "queue_full",      1, NULL, NULL },
-	{ ENOSPC,    507, "storage_full",   30, NULL, "this node has no disk space left" },
-	{ 0,         500, "internal_error",  0, NULL, NULL },
-};
-static const struct reason taken_key = { EEXIST, 409, "idempotency_conflict", 0, "Idempotency-Key", NULL };
-static const struct reason taken_id =  { EEXIST, 409, "conflict",             0, "id", NULL };
-/* clang-format on */
-
-static void say(struct refusal *ret, const struct reason *r, unsigned retry_s, const char *field, const struct error *e)
-{
-	*ret = (struct refusal){ .status = r->status, .code = r->name };
-	ret->retry_s = r->retry_s && retry_s ? retry_s : r->retry_s;
-	(void)text_copy(ret->field, sizeof(ret->field), field ? field : r->field ? r->field : "");
-	(void)text_copy(ret->text, sizeof(ret->text), r->text ? r->text : e->text);
-}
-
-static const struct reason *find_reason(const struct reason *r, int code)
-{
-	while (r->code && r->code != code)
-		r++;
-	return r;
-}
-
-void refusal_of_work(struct refusal *ret, int r, unsigned retry_s, const struct error *e)
-{
-	say(ret, find_reason(work_reasons, -r), retry_s, NULL, e);
-}
-
-/* Taken already is the key when there is one, otherwise the id. */
-static void refusal_of_queue(struct refusal *ret, const struct error *e, bool has_key)
-{
-	const struct reason *r = find_reason(queue_reasons, e->code);
-
-	if (e->code == EEXIST)
-		r = has_key ? &taken_key : &taken_id;
-	say(ret, r, 0, NULL, e);
-}
-
-void refusal_answer(struct http_request *rq, const struct refusal *why)
-{
-	if (why->retry_s)
-		http_set_header_f(rq, "Retry-After", "%u", why->retry_s);
-	http_error(rq, why->status, why->code, *why->field ? why->field : NULL, "%s", why->text);
-}
 
 /* ---- what is asked for ---- */
 
@@ -114,7 +33,7 @@ static int may_run(const struct auth_allow *a, struct job_spec *spec, struct ref
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (!*rows[i].list || text_has_word(rows[i].list, rows[i].name))
 			continue;
-		*why = (struct refusal){ .status = 403, .code = "forbidden" };
+		*why = (struct refusal){ .kind = REFUSED_FORBIDDEN };
 		(void)text_copy(why->field, sizeof(why->field), rows[i].field);
 		(void)snprintf(why->text, sizeof(why->text), "%s: this key may not use '%.64s'; it may: %.120s",
 			       rows[i].field, rows[i].name, rows[i].list);
@@ -158,7 +77,7 @@ int submit_parse(struct front *f, const struct caller *caller, const char *text,
 	}
 	if (r == 0)
 		return 0;
-	say(why, find_reason(parse_reasons, -r), 0, *field || r != -ENOENT ? field : "runtime", &e);
+	refusal_of_spec(why, r, field, &e);
 	if (f->auth && strcmp(field, "policy") == 0) { /* one that is not there, or not theirs to name */
 		struct audit_who who;
 
@@ -247,7 +166,7 @@ static void refuse(struct submission *s, const struct error *e)
 
 	undo(s);
 	refusal_of_queue(&why, e, *s->job.key);
-	audit(s, "", why.code);
+	audit(s, "", refusal_word(why.kind));
 	s->fn(&why, "", false, s->arg);
 	submission_free(s);
 }
@@ -311,7 +230,7 @@ static int begin(struct submission *s, const struct caller *caller, struct refus
 	if (r == 0 && s->callback_url) {
 		r = callbacks_check_url(f->callbacks, s->callback_url, &e);
 		if (r < 0) {
-			say(why, find_reason(callback_reasons, -r), 0, NULL, &e);
+			refusal_of_callback(why, r, &e);
 			return -1;
 		}
 	}
@@ -341,7 +260,7 @@ int submit_job(struct front *f, const struct caller *caller, const struct job_sp
 	/* a callback is armed where the job ends; a stream has no key of idempotency but the id */
 	s->is_shared = names->is_shared && f->redis && !s->callback_url && !names->key;
 	if (begin(s, caller, why) < 0) {
-		audit(s, "", why->code);
+		audit(s, "", refusal_word(why->kind));
 		submission_free(s);
 		return -1;
 	}
@@ -352,7 +271,7 @@ int submit_job(struct front *f, const struct caller *caller, const struct job_sp
 	auth_job_ended(f->auth, s->job.owner, 0, 0);
 	not_now(s, r, &e);
 	refusal_of_queue(why, &e, false);
-	audit(s, "", why->code);
+	audit(s, "", refusal_word(why->kind));
 	submission_free(s);
 	return -1;
 }

@@ -1,6 +1,6 @@
 /*
  * Jobs into the queue, for every door alike: checked in full, counted for their owner, durable before they are
- * acknowledged. And why one was not taken, in words that each door shows in its own shape.
+ * acknowledged.
  *
  * Runs in: front, on the loop.
  */
@@ -9,29 +9,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "supervisor/front/refusal.h"
+
 struct caller;
-struct error;
 struct front;
-struct http_request;
 struct job_spec;
-
-/* ---- why not ---- */
-
-struct refusal {
-	int status;       /* of HTTP: 4xx, 5xx */
-	const char *code; /* "invalid_request"; static */
-	unsigned retry_s; /* 0: coming back does not help */
-	char field[160];  /* of the request, "" none */
-	char text[256];   /* one sentence */
-};
-
-/* As the native API says it. rq is gone afterwards. */
-void refusal_answer(struct http_request *rq, const struct refusal *why);
-
-/* ret: what auth_job_begins(), dispatch_run() or a node that is being stopped (-ESHUTDOWN) said. */
-void refusal_of_work(struct refusal *ret, int r, unsigned retry_s, const struct error *e);
-
-/* ---- jobs ---- */
 
 /*
  * text  a request as spec.h has it. is_queued: with priority, delay_ms, retention_ms, callback
