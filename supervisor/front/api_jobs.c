@@ -169,7 +169,7 @@ void api_get_job(struct http_request *rq)
 	struct front *f = front_of(rq);
 	struct question *q = question_new(rq);
 
-	if (q && lookup_job(f, front_caller(rq), q->id, on_job, q) < 0) {
+	if (q && lookup_job(&f->lookup, front_caller(rq), q->id, on_job, q) < 0) {
 		free(q);
 		api_busy(rq);
 	}
@@ -215,7 +215,7 @@ static void on_to_cancel(const struct error *e, const struct queue_record *r, vo
 
 	if (!e) {
 		q->name = job_name_make(r->space, r->job.owner, r->job.id);
-		if (lookup_cancel(q->front, &q->name, on_cancelled, q) == 0)
+		if (lookup_cancel(&q->front->lookup, &q->name, on_cancelled, q) == 0)
 			return;
 		e = r->space == SPACE_REDIS ? &away : &behind;
 	}
@@ -229,7 +229,7 @@ void api_cancel_job(struct http_request *rq)
 	if (!q)
 		return;
 	auth_audit_who(rq, &q->who);
-	if (lookup_job(q->front, front_caller(rq), q->id, on_to_cancel, q) < 0) {
+	if (lookup_job(&q->front->lookup, front_caller(rq), q->id, on_to_cancel, q) < 0) {
 		free(q);
 		api_busy(rq);
 	}

@@ -118,7 +118,7 @@ static void on_direct_over(struct job *job, const struct job_result *result, voi
 	if (d->fn)
 		d->fn(copy ? NULL : &e, copy, copy ? strlen(copy) : 0, d->arg);
 	f->dispatch->n_recording++;
-	record_result(f, f->sources.home, job, result, 0, json, d->text, &d->who, on_direct_recorded, f);
+	record_result(&f->record, f->sources.home, job, result, 0, json, d->text, &d->who, on_direct_recorded, f);
 	name = job_name(job);
 	views_recorded(f, &name); /* nobody else will run it: what its journal says is final */
 	direct_free(d);
@@ -325,7 +325,8 @@ static void on_settled(const struct error *e, const struct queue_record *r, void
 
 void dispatch_settle(struct front *f, const struct job_name *name)
 {
-	(void)lookup_again(f, name, false, on_settled, f); /* behind: an owner's count is too high until a restart */
+	(void)lookup_again(&f->lookup, name, false, on_settled,
+			   f); /* behind: an owner's count is too high until a restart */
 }
 
 static struct job_name name_of(const struct leased *l)
@@ -428,8 +429,8 @@ static void on_leased_over(struct job *job, const struct job_result *result, voi
 	} else if (result->verdict.status == VERDICT_INTERNAL_ERROR) {
 		dispatch_give_back(l, result->verdict.reason, QUEUE_FAILED);
 	} else {
-		record_result(f, l->source, job, result, l->attempt, result_text(result, job), NULL, NULL, on_recorded,
-			      l);
+		record_result(&f->record, l->source, job, result, l->attempt, result_text(result, job), NULL, NULL,
+			      on_recorded, l);
 	}
 	dispatch_poke(f);
 }

@@ -485,11 +485,14 @@ static int start_store(struct front *f, struct error *err)
 		queue_source_init(&f->embedded, f->queue);
 		f->sources.all[f->sources.n++] = &f->embedded;
 		f->sources.home = &f->embedded;
+		f->lookup = (struct lookup_env){ .sources = &f->sources, .names = f->queue };
 	}
 	if (r == 0)
 		r = auth_open(f->db, &f->settings, hash ? hash : "", on_auth_ready, f, &f->auth, err);
 	if (r == 0)
 		auth_on_revoked(f->auth, on_revoked, f);
+	if (r == 0)
+		f->record = (struct record_env){ .loop = &f->loop, .auth = f->auth };
 	if (r == 0)
 		r = callbacks_open(&f->loop, f->db, &f->settings, on_callback_wants, f, &f->callbacks, err);
 	return r;

@@ -9,7 +9,9 @@
 #include <uv.h>
 
 #include "supervisor/front/catalog.h"
+#include "supervisor/front/lookup.h"
 #include "supervisor/front/node_state.h"
+#include "supervisor/front/record.h"
 #include "supervisor/front/sources.h"
 #include "supervisor/queue/source.h"
 #include "supervisor/settings.h"
@@ -42,6 +44,8 @@ struct front {
 	struct source embedded;
 	struct redis *redis; /* NULL: no REDIS_URL */
 	struct sources sources;
+	struct lookup_env lookup;
+	struct record_env record;
 	struct callbacks *callbacks;
 	struct pool *pool;
 	struct engine *engine;

@@ -10,12 +10,11 @@
 #include "runtime/base/parse.h"
 #include "runtime/base/text.h"
 #include "supervisor/auth/auth.h"
-#include "supervisor/front/front_impl.h"
 #include "supervisor/front/our_id.h"
-#include "supervisor/queue/source.h"
+#include "supervisor/front/sources.h"
 
 struct lookup {
-	struct front *front;
+	const struct lookup_env *env;
 	char id[QUEUE_ID_BYTES], owner[QUEUE_OWNER_BYTES];
 	bool is_anybodys; /* an administrator asks */
 	bool is_no_id;    /* no producer can have called a job so: Redis need not be asked */
@@ -35,8 +34,8 @@ static void on_cancel(const struct error *e, bool was_leased, void *arg);
 /* Returns false when there is none left that takes the question. */
 static bool ask_next(struct lookup *l)
 {
-	while (l->next < l->front->sources.n) {
-		struct source *s = l->front->sources.all[l->next++];
+	while (l->next < l->env->sources->n) {
+		struct source *s = l->env->sources->all[l->next++];
 		int r;
 
 		if ((l->has_space && s->space != l->space) || (l->is_no_id && s->space == SPACE_REDIS))
@@ -56,7 +55,7 @@ static bool goes_on(struct lookup *l, const struct error *e)
 	if (!e)
 		return false;
 	if (e->code != ENOENT && !l->away)
-		l->away = l->front->sources.all[l->next - 1];
+		l->away = l->env->sources->all[l->next - 1];
 	return ask_next(l);
 }
 
@@ -94,7 +93,7 @@ static void on_get(const struct error *e, const struct queue_record *r, void *ar
 	if (goes_on(l, e))
 		return;
 	if (!e) {
-		answer(l, r, l->front->sources.all[l->next - 1]->space);
+		answer(l, r, l->env->sources->all[l->next - 1]->space);
 		return;
 	}
 	none = nowhere(l);
@@ -139,7 +138,7 @@ static void on_named(const struct error *e, const struct queue_record *r, void *
 		return;
 	}
 	if (e->code != ENOENT)
-		l->away = l->front->sources.home; /* where such names are kept */
+		l->away = l->env->sources->home; /* where such names are kept */
 	if (ask_next(l))
 		return;
 	none = nowhere(l);
@@ -147,21 +146,21 @@ static void on_named(const struct error *e, const struct queue_record *r, void *
 	free(l);
 }
 
-int lookup_job(struct front *f, const struct caller *caller, const char *id, queue_get_fn *fn, void *arg)
+int lookup_job(const struct lookup_env *env, const struct caller *caller, const char *id, queue_get_fn *fn, void *arg)
 {
 	struct lookup *l = calloc(1, sizeof(*l));
 	char key[QUEUE_KEY_BYTES];
 
 	if (!l)
 		return -EAGAIN;
-	*l = (struct lookup){ .front = f, .is_anybodys = caller_is_admin(caller), .on_get = fn, .arg = arg };
+	*l = (struct lookup){ .env = env, .is_anybodys = caller_is_admin(caller), .on_get = fn, .arg = arg };
 	(void)text_copy(l->id, sizeof(l->id), id); /* too long: "", which no job is called */
 	(void)text_copy(l->owner, sizeof(l->owner), caller->owner);
 	l->is_no_id = parse_id(l->id, NULL) < 0;
 	if (our_id_is(l->id) || l->is_no_id) /* nobody can have given it */
 		return start(l);
 	lookup_key(l->id, key);
-	if (queue_get_key(f->queue, l->owner, key, on_named, l) == 0)
+	if (queue_get_key(env->names, l->owner, key, on_named, l) == 0)
 		return 0;
 	free(l);
 	return -EAGAIN;
@@ -169,21 +168,22 @@ int lookup_job(struct front *f, const struct caller *caller, const char *id, que
 
 /* ---- one job ---- */
 
-static struct lookup *lookup_new(struct front *f, const struct job_name *name, void *arg)
+static struct lookup *lookup_new(const struct lookup_env *env, const struct job_name *name, void *arg)
 {
 	struct lookup *l = calloc(1, sizeof(*l));
 
 	if (!l)
 		return NULL;
-	*l = (struct lookup){ .front = f, .has_space = true, .space = name->space, .arg = arg };
+	*l = (struct lookup){ .env = env, .has_space = true, .space = name->space, .arg = arg };
 	memcpy(l->id, name->id, sizeof(l->id));
 	memcpy(l->owner, name->owner, sizeof(l->owner));
 	return l;
 }
 
-int lookup_again(struct front *f, const struct job_name *name, bool with_journal, queue_get_fn *fn, void *arg)
+int lookup_again(const struct lookup_env *env, const struct job_name *name, bool with_journal, queue_get_fn *fn,
+		 void *arg)
 {
-	struct lookup *l = lookup_new(f, name, arg);
+	struct lookup *l = lookup_new(env, name, arg);
 
 	if (!l)
 		return -EAGAIN;
@@ -192,9 +192,9 @@ int lookup_again(struct front *f, const struct job_name *name, bool with_journal
 	return start(l);
 }
 
-int lookup_cancel(struct front *f, const struct job_name *name, queue_cancel_fn *fn, void *arg)
+int lookup_cancel(const struct lookup_env *env, const struct job_name *name, queue_cancel_fn *fn, void *arg)
 {
-	struct lookup *l = lookup_new(f, name, arg);
+	struct lookup *l = lookup_new(env, name, arg);
 
 	if (!l)
 		return -EAGAIN;

@@ -13,16 +13,16 @@
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
 #include "supervisor/auth/auth.h"
-#include "supervisor/front/front_impl.h"
 #include "supervisor/jobs/engine.h"
 #include "supervisor/jobs/result.h"
 #include "supervisor/journal/journal.h"
 #include "supervisor/queue/queue.h"
+#include "supervisor/queue/source.h"
 
 enum { RETRY_MS = 2000, JOURNAL_BLOB_MAX = 512 << 20 };
 
 struct record {
-	struct front *front;
+	const struct record_env *env;
 	struct source *source;
 	struct queue_result result; /* points into what follows */
 	char id[65], owner[65];
@@ -48,7 +48,7 @@ static void on_closed(uv_handle_t *h)
 
 static void over(struct record *r, enum recorded how)
 {
-	auth_job_ended(r->front->auth, r->owner, r->cpu_ms, r->bytes);
+	auth_job_ended(r->env->auth, r->owner, r->cpu_ms, r->bytes);
 	r->fn(how, r->arg);
 	uv_close((uv_handle_t *)&r->timer, on_closed);
 }
@@ -122,7 +122,7 @@ static void audit(const struct record *r, const struct job_result *result, const
 	(void)text_copy(owner.owner, sizeof(owner.owner), r->owner);
 	(void)snprintf(outcome, sizeof(outcome), "%s, policy %s", verdict_name(result->verdict.status),
 		       result->policy ? result->policy : "");
-	auth_audit_write(r->front->auth, who ? who : &owner, who ? "run" : "job.end", r->id, outcome);
+	auth_audit_write(r->env->auth, who ? who : &owner, who ? "run" : "job.end", r->id, outcome);
 }
 
 /* Out of memory: the lease will run out, and another attempt gives the result. Said on the next turn of the loop. */
@@ -131,20 +131,21 @@ static void on_nothing(uv_timer_t *t)
 	over(t->data, RECORD_FAILED);
 }
 
-void record_result(struct front *f, struct source *source, struct job *job, const struct job_result *result,
-		   unsigned number, char *json, const char *spec, const struct audit_who *who, record_fn *fn, void *arg)
+void record_result(const struct record_env *env, struct source *source, struct job *job,
+		   const struct job_result *result, unsigned number, char *json, const char *spec,
+		   const struct audit_who *who, record_fn *fn, void *arg)
 {
 	struct record *r = calloc(1, sizeof(*r));
 
 	if (!r) /* not even a word about it: the process is at its end anyway, and nothing that was promised is lost */
 		abort();
-	r->front = f;
+	r->env = env;
 	r->source = source;
 	r->fn = fn;
 	r->arg = arg;
 	r->json = json;
 	r->spec = spec ? strdup(spec) : NULL;
-	(void)uv_timer_init(&f->loop, &r->timer);
+	(void)uv_timer_init(env->loop, &r->timer);
 	r->timer.data = r;
 	if (!json) {
 		log_error(LOG_FACTS(LOG_STR("job", result->id)), "out of memory for a result");

@@ -6,13 +6,19 @@
  */
 #pragma once
 
-#include <stdbool.h>
+#include <uv.h>
 
-struct front;
 struct audit_who;
+struct auth;
 struct job;
 struct job_result;
 struct source;
+
+/* Borrowed, and so is what it names, until the last result has its answer. */
+struct record_env {
+	uv_loop_t *loop;
+	struct auth *auth;
+};
 
 enum recorded { RECORDED, RECORD_FENCED /* another attempt owns the job */, RECORD_FAILED /* a direct run only */ };
 typedef void record_fn(enum recorded how, void *arg);
@@ -24,6 +30,6 @@ typedef void record_fn(enum recorded how, void *arg);
  * json     the result; owned from here on; NULL is out of memory
  * fn       called once, on the loop, never from inside this call. The owner's quota was given back by then.
  */
-void record_result(struct front *f, struct source *source, struct job *job, const struct job_result *result,
-		   unsigned attempt, char *json, const char *spec, const struct audit_who *who, record_fn *fn,
-		   void *arg);
+void record_result(const struct record_env *env, struct source *source, struct job *job,
+		   const struct job_result *result, unsigned attempt, char *json, const char *spec,
+		   const struct audit_who *who, record_fn *fn, void *arg);

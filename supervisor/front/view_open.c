@@ -174,7 +174,7 @@ static void open_request(struct http_request *rq, const struct opening *what)
 	o->front = f;
 	o->rq = rq;
 	http_on_gone(rq, on_opening_gone, o);
-	if (lookup_job(f, front_caller(rq), o->id, on_owner, o) < 0) {
+	if (lookup_job(&f->lookup, front_caller(rq), o->id, on_owner, o) < 0) {
 		api_busy(rq);
 		free(o);
 	}

@@ -295,7 +295,7 @@ static void ask(struct view *v)
 		return;
 	}
 	v->must_wait = all->n_asking >= ASKING_MAX;
-	if (!v->must_wait && lookup_again(v->front, &v->name, true, on_record, v) == 0) {
+	if (!v->must_wait && lookup_again(&v->front->lookup, &v->name, true, on_record, v) == 0) {
 		v->is_asking = true;
 		v->references++;
 		all->n_asking++;
