@@ -13,7 +13,6 @@
 #include "runtime/base/text.h"
 #include "runtime/base/wall_clock.h"
 #include "supervisor/auth/auth.h"
-#include "supervisor/callback/callback.h"
 #include "supervisor/front/able.h"
 #include "supervisor/front/dispatch_impl.h"
 #include "supervisor/front/front_impl.h"
@@ -288,26 +287,11 @@ static void leased_free(struct leased *l)
 	dispatch_check_drained(f);
 }
 
-/* As callbacks are armed. */
-struct callback_name {
-	char text[sizeof(CALLBACK_REDIS) + QUEUE_ID_BYTES];
-};
-
-static struct callback_name callback_name(enum queue_space space, const char *id)
-{
-	struct callback_name name;
-
-	(void)snprintf(name.text, sizeof(name.text), "%s%s", space == SPACE_REDIS ? CALLBACK_REDIS : "", id);
-	return name;
-}
-
 /* A job of Redis that another node has now: that one armed its callback as well. */
 static void disarm(const struct leased *l)
 {
-	struct front *f = l->front;
-
-	if (l->source->space == SPACE_REDIS && l->has_callback && f->callbacks)
-		callbacks_disarm(f->callbacks, callback_name(l->source->space, l->id).text);
+	if (l->source->space == SPACE_REDIS && l->has_callback)
+		job_callbacks_disarm(&l->front->callbacks, l->source->space, l->id);
 }
 
 static void on_settled(const struct error *e, const struct queue_record *r, void *arg)
@@ -317,10 +301,10 @@ static void on_settled(const struct error *e, const struct queue_record *r, void
 
 	if (is_over && r->space == SPACE_HERE) /* others count while they run here only */
 		auth_job_ended(f->auth, r->job.owner, 0, 0);
-	if (is_over && f->callbacks)
-		callbacks_fire(f->callbacks, callback_name(r->space, r->job.id).text);
-	else if (!e && r->space == SPACE_REDIS && f->callbacks) /* whoever takes it next arms it again */
-		callbacks_disarm(f->callbacks, callback_name(r->space, r->job.id).text);
+	if (is_over)
+		job_callbacks_fire(&f->callbacks, r->space, r->job.id);
+	else if (!e && r->space == SPACE_REDIS) /* whoever takes it next arms it again */
+		job_callbacks_disarm(&f->callbacks, r->space, r->job.id);
 }
 
 void dispatch_settle(struct front *f, const struct job_name *name)
@@ -392,8 +376,8 @@ static void on_recorded(enum recorded how, void *arg)
 	f->dispatch->counts.recorded += how == RECORDED;
 	f->dispatch->counts.fenced += how == RECORD_FENCED;
 	views_recorded(f, &name);
-	if (how == RECORDED && l->has_callback && f->callbacks)
-		callbacks_fire(f->callbacks, callback_name(name.space, l->id).text);
+	if (how == RECORDED && l->has_callback)
+		job_callbacks_fire(&f->callbacks, name.space, l->id);
 	else if (how == RECORD_FENCED)
 		disarm(l);
 	leased_free(l);
@@ -473,36 +457,6 @@ static int spec_of(struct front *f, const struct source *source, const struct qu
 	return job_spec_parse(q->spec, q->spec_size, &context, ret, NULL, err);
 }
 
-static void on_armed(const struct error *e, void *arg)
-{
-	(void)arg;
-	if (e)
-		log_warning(LOG_FACTS(LOG_STR("error", e->text)),
-			    "a callback of a job from Redis could not be stored, it may not be made");
-}
-
-/*
- * A callback that a producer asked for: nobody looked at its address yet. Those of the embedded queue were armed when
- * the job was accepted. Returns 0 or -errno with err; -EAGAIN not now.
- */
-static int arm(struct front *f, const struct source *source, const char *id, const struct job_spec *spec,
-	       struct error *err)
-{
-	int r;
-
-	if (source->space != SPACE_REDIS || !spec->callback_url)
-		return 0;
-	r = f->callbacks ? callbacks_check_url(f->callbacks, spec->callback_url, err)
-			 : error_set(err, EAGAIN, "this node is being stopped");
-	if (r < 0)
-		return r == -EAGAIN ? r : error_wrap(err, "callback.url");
-	r = callbacks_arm(f->callbacks, callback_name(source->space, id).text, spec->callback_url,
-			  spec->callback_secret, on_armed, NULL);
-	if (r == 0 || r == -EEXIST) /* an earlier attempt did */
-		return 0;
-	return error_set(err, EAGAIN, "its callback cannot be stored at the moment");
-}
-
 void dispatch_start(struct front *f, struct source *source, const struct queue_job *q, struct offer *offer)
 {
 	struct leased *l = dispatch_lease(f, source, q);
@@ -533,7 +487,7 @@ void dispatch_start(struct front *f, struct source *source, const struct queue_j
 		return;
 	}
 	l->has_callback = spec->callback_url != NULL;
-	r = arm(f, source, l->id, spec, &e);
+	r = job_callbacks_arm_leased(&f->callbacks, source->space, l->id, spec, &e);
 	if (r < 0) {
 		job_spec_free(spec);
 		if (offer)

@@ -29,14 +29,13 @@
 #include "runtime/base/text.h"
 #include "runtime/base/wall_clock.h"
 #include "supervisor/auth/auth.h"
-#include "supervisor/callback/callback.h"
 #include "supervisor/front/able.h"
 #include "supervisor/front/api.h"
-#include "supervisor/front/api_job_json.h"
 #include "supervisor/front/confine.h"
 #include "supervisor/front/dispatch.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/front/front_metrics.h"
+#include "supervisor/front/job_callbacks.h"
 #include "supervisor/front/lookup.h"
 #include "supervisor/front/policies.h"
 #include "supervisor/front/views.h"
@@ -271,11 +270,8 @@ static void on_callbacks_closed(void *arg)
 
 static void on_drained(struct front *f)
 {
-	struct callbacks *c = f->callbacks;
-
 	pool_drain(f->pool);
-	f->callbacks = NULL; /* an answer of the queue may still be on its way */
-	callbacks_close(c, on_callbacks_closed, f);
+	job_callbacks_close(&f->callbacks, on_callbacks_closed, f);
 }
 
 static void on_drain(void *arg)
@@ -299,49 +295,6 @@ static void on_monitor_gone(void *arg)
 }
 
 /* ---- life ---- */
-
-/* A job whose end somebody wants to be told of. Not known for a moment: no answer, it is asked for again. */
-static void on_callback_record(const struct error *e, const struct queue_record *r, void *arg)
-{
-	char *id = arg;
-	struct front *f = &the_front;
-	bool is_over =
-		!e && (r->job.state == QUEUE_DONE || r->job.state == QUEUE_DEAD || r->job.state == QUEUE_CANCELLED);
-	json_t *json = is_over ? api_job_json(r) : NULL;
-	char *text = json ? json_dumps(json, JOB_RESULT_DUMP) : NULL;
-
-	if (f->callbacks && (text || (e && e->code == ENOENT) || (!e && !is_over)))
-		callbacks_result(f->callbacks, id, text);
-	json_decref(json);
-	free(text);
-	free(id);
-}
-
-/* One of Redis that is not in the settings any more is not answered: it may come back. */
-static int ask_for_callback(struct front *f, const char *job_id, char *arg)
-{
-	size_t n = strlen(CALLBACK_REDIS);
-
-	if (strncmp(job_id, CALLBACK_REDIS, n) != 0)
-		return queue_get(f->queue, job_id, false, on_callback_record, arg);
-	for (size_t i = 0; i < f->sources.n; i++) {
-		const struct source *s = f->sources.all[i];
-
-		if (s->space == SPACE_REDIS) /* they know of each other's jobs */
-			return s->ops->get(s->self, job_id + n, false, on_callback_record, arg);
-	}
-	return -EAGAIN;
-}
-
-static void on_callback_wants(struct callbacks *c, const char *job_id, void *arg)
-{
-	struct front *f = arg;
-	char *id = strdup(job_id);
-
-	(void)c;
-	if (!id || ask_for_callback(f, job_id, id) < 0)
-		free(id);
-}
 
 static int start_work(struct front *f, struct error *err)
 {
@@ -494,7 +447,7 @@ static int start_store(struct front *f, struct error *err)
 	if (r == 0)
 		f->record = (struct record_env){ .loop = &f->loop, .auth = f->auth };
 	if (r == 0)
-		r = callbacks_open(&f->loop, f->db, &f->settings, on_callback_wants, f, &f->callbacks, err);
+		r = job_callbacks_open(&f->callbacks, &f->loop, f->db, &f->settings, &f->sources, err);
 	return r;
 }
 

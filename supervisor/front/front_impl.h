@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "supervisor/front/catalog.h"
+#include "supervisor/front/job_callbacks.h"
 #include "supervisor/front/lookup.h"
 #include "supervisor/front/node_state.h"
 #include "supervisor/front/record.h"
@@ -18,7 +19,6 @@
 
 struct able;
 struct auth;
-struct callbacks;
 struct db;
 struct dispatch;
 struct engine;
@@ -46,7 +46,7 @@ struct front {
 	struct sources sources;
 	struct lookup_env lookup;
 	struct record_env record;
-	struct callbacks *callbacks;
+	struct job_callbacks callbacks;
 	struct pool *pool;
 	struct engine *engine;
 	struct dispatch *dispatch;

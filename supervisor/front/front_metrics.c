@@ -9,6 +9,7 @@
 #include "supervisor/front/able.h"
 #include "supervisor/front/dispatch.h"
 #include "supervisor/front/front_impl.h"
+#include "supervisor/front/job_callbacks.h"
 #include "supervisor/front/views.h"
 #include "supervisor/http/http.h"
 #include "supervisor/jobs/engine.h"
@@ -71,9 +72,9 @@ static void scrape_callbacks(struct metrics *m, const struct front *f)
 {
 	struct callbacks_counts c;
 
-	if (!f->callbacks)
+	if (!f->callbacks.open)
 		return;
-	callbacks_counts(f->callbacks, &c);
+	job_callbacks_counts(&f->callbacks, &c);
 	metrics_set(m, METRIC_CALLBACKS, METRIC_LABELS("armed"), (double)c.armed);
 	metrics_set(m, METRIC_CALLBACKS, METRIC_LABELS("waiting"), (double)c.waiting);
 	metrics_set(m, METRIC_CALLBACKS_TOTAL, METRIC_LABELS("delivered"), (double)c.delivered);

@@ -11,7 +11,6 @@
 #include "runtime/base/text.h"
 #include "runtime/base/wall_clock.h"
 #include "supervisor/auth/auth.h"
-#include "supervisor/callback/callback.h"
 #include "supervisor/front/able.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/front/our_id.h"
@@ -145,8 +144,8 @@ static void undo(struct submission *s)
 {
 	if (s->front->auth)
 		auth_job_ended(s->front->auth, s->job.owner, 0, 0);
-	if (s->callback_url && s->front->callbacks)
-		callbacks_disarm(s->front->callbacks, s->job.id);
+	if (s->callback_url)
+		job_callbacks_disarm(&s->front->callbacks, SPACE_HERE, s->job.id);
 }
 
 /* outcome: a word, with the policy that the job is to run under. */
@@ -228,7 +227,7 @@ static int begin(struct submission *s, const struct caller *caller, struct refus
 	int r = f->state.is_draining ? error_set(&e, ESHUTDOWN, "this node is being stopped") : able_stores(f, &e);
 
 	if (r == 0 && s->callback_url) {
-		r = callbacks_check_url(f->callbacks, s->callback_url, &e);
+		r = job_callbacks_check(&f->callbacks, s->callback_url, &e);
 		if (r < 0) {
 			refusal_of_callback(why, r, &e);
 			return -1;
@@ -264,8 +263,9 @@ int submit_job(struct front *f, const struct caller *caller, const struct job_sp
 		submission_free(s);
 		return -1;
 	}
-	r = s->callback_url ? callbacks_arm(f->callbacks, s->job.id, s->callback_url, s->callback_secret, on_armed, s)
-			    : into_queue(s);
+	r = s->callback_url
+		    ? job_callbacks_arm(&f->callbacks, s->job.id, s->callback_url, s->callback_secret, on_armed, s)
+		    : into_queue(s);
 	if (r == 0)
 		return 0;
 	auth_job_ended(f->auth, s->job.owner, 0, 0);
