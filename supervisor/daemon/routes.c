@@ -4,7 +4,6 @@
 #include "supervisor/auth/auth.h"
 #include "supervisor/doors/doors.h"
 #include "supervisor/front/api.h"
-#include "supervisor/front/views.h"
 #include "supervisor/http/http.h"
 
 #define RUN    SCOPE_RUN
@@ -25,8 +24,8 @@ const struct http_route daemon_routes[] = {
 	{ "GET",    "/v1/jobs",              RUN,   api_list_jobs,   "Jobs of every source, of each the newest first", "state string: waiting, running, done, dead or cancelled; owner string: of whom, for admins; " SOURCE "; " PAGE, NULL, "Jobs", 200, NULL, 0 },
 	{ "GET",    "/v1/jobs/{id}",         RUN,   api_get_job,     "Where it stands, or its result", NULL, NULL, "JobNow", 200, NULL, 0 },
 	{ "DELETE", "/v1/jobs/{id}",         RUN,   api_cancel_job,  "Cancel it; 202 when it runs, 200 when it was waiting", NULL, NULL, "Accepted", 200, "202 Accepted", 0 },
-	{ "GET",    "/v1/jobs/{id}/events",  RUN,   views_events,    "Its output and states as server-sent events, or lines of JSON with Accept: application/x-ndjson; goes on behind Last-Event-ID", "from integer: number of the first event wanted; ticket string: from POST /v1/jobs/{id}/ticket", NULL, "Event", 200, NULL, HTTP_ROUTE_STREAM },
-	{ "GET",    "/v1/jobs/{id}/stream",  RUN,   views_stream,    "The same events on a WebSocket; takes stdin, stdin_end, signal, resize, cancel", "from integer: number of the first event wanted; ticket string: from POST /v1/jobs/{id}/ticket", NULL, NULL, 101, NULL, HTTP_ROUTE_WS },
+	{ "GET",    "/v1/jobs/{id}/events",  RUN,   api_events,      "Its output and states as server-sent events, or lines of JSON with Accept: application/x-ndjson; goes on behind Last-Event-ID", "from integer: number of the first event wanted; ticket string: from POST /v1/jobs/{id}/ticket", NULL, "Event", 200, NULL, HTTP_ROUTE_STREAM },
+	{ "GET",    "/v1/jobs/{id}/stream",  RUN,   api_stream,      "The same events on a WebSocket; takes stdin, stdin_end, signal, resize, cancel", "from integer: number of the first event wanted; ticket string: from POST /v1/jobs/{id}/ticket", NULL, NULL, 101, NULL, HTTP_ROUTE_WS },
 	{ "POST",   "/v1/jobs/{id}/ticket",  RUN,   auth_make_ticket, "A ticket for its two streams, for pages that cannot set headers: ?ticket=, ten minutes", NULL, NULL, "Ticket", 201, NULL, 0 },
 	{ "GET",    "/v1/dead",              RUN,   api_list_dead,   "Jobs that could not be run, with reasons; those of Redis for admins", SOURCE "; " PAGE, NULL, "DeadJobs", 200, NULL, 0 },
 	{ "POST",   "/v1/dead/{id}/replay",  RUN,   api_replay,      "Queue it again", SOURCE, NULL, "Accepted", 202, NULL, 0 },

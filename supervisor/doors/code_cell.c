@@ -83,7 +83,7 @@ void code_cell_ws(struct http_request *rq)
 	if (!id)
 		id = http_query(rq, "jobId");
 	if (id)
-		views_door(rq, id, code_cell_messages);
+		views_door(front_of(rq)->views, rq, id, code_cell_messages);
 	else
 		http_error(rq, 400, "invalid_request", "jobId", "jobId: is missing");
 }

@@ -103,7 +103,7 @@ static void rename_field(struct refusal *why, const char *ours, const char *thei
 	}
 }
 
-static int parse(struct front *f, const struct caller *caller, const char *language, const char *source,
+static int parse(const struct submit_env *env, const struct caller *caller, const char *language, const char *source,
 		 const struct door_program *p, struct job_spec **ret, struct refusal *why)
 {
 	json_t *o = json_pack("{s:s,s:s}", "runtime", language, "source", source);
@@ -115,7 +115,7 @@ static int parse(struct front *f, const struct caller *caller, const char *langu
 		*why = (struct refusal){ .kind = REFUSED_OVERLOADED, .retry_s = 1, .text = "out of memory" };
 		return -1;
 	}
-	r = submit_parse(f, caller, text, strlen(text), true, ret, why);
+	r = submit_parse(env, caller, text, strlen(text), true, ret, why);
 	free(text);
 	if (r < 0) {
 		rename_field(why, "runtime", p->language_field);
@@ -124,8 +124,8 @@ static int parse(struct front *f, const struct caller *caller, const char *langu
 	return r;
 }
 
-int door_submit(struct front *f, const struct caller *caller, const json_t *body, const struct door_program *p,
-		submit_fn *fn, void *arg, struct refusal *why)
+int door_submit(const struct submit_env *env, const struct caller *caller, const json_t *body,
+		const struct door_program *p, submit_fn *fn, void *arg, struct refusal *why)
 {
 	const char *language = text_field(body, p->language_field, why), *source;
 	struct job_spec *spec = NULL;
@@ -141,9 +141,9 @@ int door_submit(struct front *f, const struct caller *caller, const json_t *body
 			    p->source_max);
 		return -1;
 	}
-	if (parse(f, caller, language, source, p, &spec, why) < 0)
+	if (parse(env, caller, language, source, p, &spec, why) < 0)
 		return -1;
-	r = submit_job(f, caller, spec, &p->names, fn, arg, why);
+	r = submit_job(env, caller, spec, &p->names, fn, arg, why);
 	job_spec_free(spec);
 	return r;
 }
@@ -195,7 +195,7 @@ void door_run(struct http_request *rq, const json_t *body, const struct door_pro
 	w->reply = reply;
 	if (p->name)
 		(void)text_copy(w->name, sizeof(w->name), p->name);
-	if (door_submit(front_of(rq), front_caller(rq), body, p, on_submitted, w, &why) < 0) {
+	if (door_submit(&front_of(rq)->submit, front_caller(rq), body, p, on_submitted, w, &why) < 0) {
 		free(w);
 		api_refuse(rq, &why);
 		return;

@@ -58,8 +58,8 @@ struct door_program {
 };
 
 /* Checks and queues it: returns and calls fn as submit_job() does. */
-int door_submit(struct front *f, const struct caller *caller, const json_t *body, const struct door_program *p,
-		submit_fn *fn, void *arg, struct refusal *why);
+int door_submit(const struct submit_env *env, const struct caller *caller, const json_t *body,
+		const struct door_program *p, submit_fn *fn, void *arg, struct refusal *why);
 
 /* For doors whose request is one program. reply: answers rq, when it is durable. Answers refusals itself. */
 typedef void door_reply_fn(struct http_request *rq, const char *id);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "supervisor/doors/doors.h"
+#include "supervisor/front/front_impl.h"
 #include "supervisor/http/http.h"
 #include "supervisor/journal/journal.h"
 
@@ -43,7 +44,7 @@ void stream_engine_ws(struct http_request *rq)
 	const char *id = http_query(rq, "job_id");
 
 	if (id)
-		views_door(rq, id, stream_engine_messages);
+		views_door(front_of(rq)->views, rq, id, stream_engine_messages);
 	else
 		http_error(rq, 400, "invalid_request", "job_id", "job_id: is missing");
 }

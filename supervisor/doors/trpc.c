@@ -31,7 +31,6 @@ struct call {
 };
 
 struct batch {
-	struct front *front;
 	struct http_request *rq; /* NULL: its client left */
 	bool is_batch;
 	unsigned retry_s;
@@ -127,7 +126,6 @@ static struct batch *batch_new(struct http_request *rq, const char *paths, bool 
 	b = calloc(1, sizeof(*b) + n * sizeof(b->calls[0]));
 	if (!b)
 		return NULL;
-	b->front = front_of(rq);
 	b->rq = rq;
 	b->is_batch = is_batch;
 	b->n = n;
@@ -182,7 +180,7 @@ static void run_code(struct call *c, const json_t *input)
 		door_refuse(&why, NULL, "the input must be an object: {\"language\", \"source\"}");
 	b->n_pending++;
 	if (!json_is_object(input) ||
-	    door_submit(b->front, front_caller(b->rq), input, &program, on_submitted, c, &why) < 0)
+	    door_submit(&front_of(b->rq)->submit, front_caller(b->rq), input, &program, on_submitted, c, &why) < 0)
 		on_submitted(&why, NULL, false, c);
 }
 

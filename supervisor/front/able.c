@@ -14,21 +14,24 @@
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
 #include "supervisor/auth/auth.h"
+#include "supervisor/front/catalog.h"
 #include "supervisor/front/dispatch_impl.h"
-#include "supervisor/front/front_impl.h"
 #include "supervisor/front/health.h"
+#include "supervisor/front/node_state.h"
+#include "supervisor/front/sources.h"
 #include "supervisor/metrics/metrics.h"
 #include "supervisor/pool/pool.h"
-#include "supervisor/protocol/front_fds.h"
 #include "supervisor/protocol/monitor_client.h"
 #include "supervisor/queue/db.h"
 #include "supervisor/queue/queue.h"
+#include "supervisor/settings.h"
 
 enum {
 	LOOK_MS = 1000, /* at the disk, and at what we say of ourselves */
 };
 
 struct able {
+	const struct able_env *env;
 	struct health health;
 	unsigned todo; /* of health_happen(), for the next turn of the loop */
 	struct leased *leased;
@@ -41,7 +44,7 @@ struct able {
 
 static void on_act(uv_timer_t *t);
 static void on_due(uv_timer_t *t);
-static void say_status(struct front *f);
+static void say_status(struct able *a);
 
 /* ---- what is in doubt ---- */
 
@@ -63,9 +66,8 @@ static enum queue_give release_of(const struct leased *l, bool is_ours)
 	return l->is_slow ? QUEUE_LACKING : QUEUE_FAILED;
 }
 
-static void let_go(struct front *f, bool is_ours)
+static void let_go(struct able *a, bool is_ours)
 {
-	struct able *a = f->able;
 
 	while (a->leased) {
 		struct leased *l = a->leased;
@@ -86,14 +88,13 @@ static void let_go(struct front *f, bool is_ours)
 	}
 }
 
-void able_settle(struct front *f)
+void able_settle(struct able *a)
 {
-	let_go(f, true);
+	let_go(a, true);
 }
 
-bool able_forget_direct(struct front *f, struct direct *d)
+bool able_forget_direct(struct able *a, struct direct *d)
 {
-	struct able *a = f->able;
 
 	for (struct direct **at = &a->direct; *at; at = &(*at)->next) {
 		if (*at != d)
@@ -110,14 +111,13 @@ bool able_forget_direct(struct front *f, struct direct *d)
 
 static void on_proved(const struct error *e, void *arg);
 
-static void happen(struct front *f, enum health_event event, const struct error *why)
+static void happen(struct able *a, enum health_event event, const struct error *why)
 {
-	struct able *a = f->able;
 	struct health *h = &a->health;
 	enum health_state before = h->state;
 
 	if (why)
-		metrics_add(f->metrics, METRIC_SANDBOX_FAILURES_TOTAL, METRIC_LABELS(health_kind(why->code)), 1);
+		metrics_add(a->env->metrics, METRIC_SANDBOX_FAILURES_TOTAL, METRIC_LABELS(health_kind(why->code)), 1);
 	a->todo |= health_happen(h, event, clock_now_ns(), why);
 	if (h->state == HEALTH_UNABLE && before == HEALTH_DOUBT)
 		log_error(LOG_FACTS(LOG_STR("reason", h->why.text)),
@@ -128,21 +128,21 @@ static void happen(struct front *f, enum health_event event, const struct error 
 		(void)uv_timer_start(&a->act, on_act, 0, 0);
 }
 
-static void make_proof(struct front *f)
+static void make_proof(struct able *a)
 {
 	struct error e = ERROR_INIT;
-	int r = pool_prove(f->pool, on_proved, f, &e);
+	int r = pool_prove(a->env->pool, on_proved, a, &e);
 
 	if (r < 0 && r != -EBUSY) /* the one that is being made will do */
-		happen(f, HEALTH_PROBE_FAILED, &e);
+		happen(a, HEALTH_PROBE_FAILED, &e);
 }
 
-static void refuse_waiting(struct front *f)
+static void refuse_waiting(struct able *a)
 {
 	struct error e = ERROR_INIT;
 
-	if (able_accepts(f, &e) < 0)
-		dispatch_fail_waiting(f, &e);
+	if (able_accepts(a, &e) < 0)
+		dispatch_fail_waiting(a->env->dispatch, &e);
 }
 
 static void arm_due(struct able *a)
@@ -156,23 +156,22 @@ static void arm_due(struct able *a)
 		(void)uv_timer_stop(&a->due);
 }
 
-static void act(struct front *f)
+static void act(struct able *a)
 {
-	struct able *a = f->able;
 
 	while (a->todo) {
 		unsigned todo = a->todo;
 
 		a->todo = 0;
 		if (todo & (HEALTH_BLAME | HEALTH_CLEAR))
-			let_go(f, todo & HEALTH_BLAME);
+			let_go(a, todo & HEALTH_BLAME);
 		if (todo & HEALTH_PROBE)
-			make_proof(f);
+			make_proof(a);
 	}
 	arm_due(a);
-	refuse_waiting(f);
-	say_status(f);
-	dispatch_poke(f);
+	refuse_waiting(a);
+	say_status(a);
+	dispatch_poke(a->env->dispatch);
 }
 
 static void on_act(uv_timer_t *t)
@@ -196,117 +195,114 @@ static void on_outcome(const struct error *e, void *arg)
 }
 
 /* Something could not be started. What was decided by now was not decided about it. */
-static void begin_doubt(struct front *f, const char *reason)
+static void begin_doubt(struct able *a, const char *reason)
 {
 	struct error e = ERROR_INIT;
 
-	if (f->able->todo & (HEALTH_BLAME | HEALTH_CLEAR))
-		act(f);
+	if (a->todo & (HEALTH_BLAME | HEALTH_CLEAR))
+		act(a);
 	(void)error_set(&e, EPROTO, "%s", reason);
-	f->able->todo |= health_happen(&f->able->health, HEALTH_FAILED, clock_now_ns(), &e);
-	(void)uv_timer_start(&f->able->act, on_act, 0, 0);
+	a->todo |= health_happen(&a->health, HEALTH_FAILED, clock_now_ns(), &e);
+	(void)uv_timer_start(&a->act, on_act, 0, 0);
 }
 
-void able_doubt_leased(struct front *f, struct leased *l, const char *reason)
+void able_doubt_leased(struct able *a, struct leased *l, const char *reason)
 {
-	if (f->state.is_draining) {
+	if (a->env->state->is_draining) {
 		dispatch_give_back(l, reason, QUEUE_UNSTARTED);
 		return;
 	}
-	begin_doubt(f, reason);
+	begin_doubt(a, reason);
 	(void)text_copy(l->reason, sizeof(l->reason), reason); /* a verdict's, which is shorter */
-	l->next_in_doubt = f->able->leased;
-	f->able->leased = l;
+	l->next_in_doubt = a->leased;
+	a->leased = l;
 }
 
-void able_doubt_direct(struct front *f, struct direct *d, const char *reason)
+void able_doubt_direct(struct able *a, struct direct *d, const char *reason)
 {
-	struct able *a = f->able;
 
-	begin_doubt(f, reason);
+	begin_doubt(a, reason);
 	(void)text_copy(d->reason, sizeof(d->reason), reason);
 	d->next = a->direct;
 	a->direct = d;
 	a->n_direct++;
-	if (f->state.is_draining)
-		able_settle(f);
+	if (a->env->state->is_draining)
+		able_settle(a);
 }
 
-size_t able_n_direct(const struct front *f)
+size_t able_n_direct(const struct able *a)
 {
-	return f->able->n_direct;
+	return a->n_direct;
 }
 
 /* ---- the disk ---- */
 
-static bool look_at_disk(struct front *f)
+static bool look_at_disk(struct able *a)
 {
-	struct health_room room = { .largest_body = f->settings.max_body };
+	struct health_room room = { .largest_body = a->env->settings->max_body };
 	struct db_counts counts;
 	struct statvfs fs;
 
-	db_counts(f->db, &counts);
+	db_counts(a->env->db, &counts);
 	room.is_write_failing = counts.is_full;
-	if (fstatvfs(FRONT_FD_STATE, &fs) == 0) {
+	if (fstatvfs(a->env->state_fd, &fs) == 0) {
 		room.free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
 		room.total_bytes = (uint64_t)fs.f_blocks * fs.f_frsize;
 		room.has_inodes = fs.f_files > 0;
 		room.free_inodes = fs.f_favail;
 	}
-	return health_look_at_disk(&f->able->disk, &room, clock_now_ns());
+	return health_look_at_disk(&a->disk, &room, clock_now_ns());
 }
 
 static void on_look(uv_timer_t *t)
 {
-	struct front *f = t->data;
-	struct able *a = f->able;
-	bool was_low = a->disk.is_low, is_low = look_at_disk(f);
+	struct able *a = t->data;
+	bool was_low = a->disk.is_low, is_low = look_at_disk(a);
 
 	if (is_low && !was_low)
 		log_error(LOG_NONE, "the disk of CUBIT_STATE is full: taking no work until there is room");
 	else if (!is_low && was_low)
 		log_notice(LOG_NONE, "the disk of CUBIT_STATE has room again: taking work");
-	if (f->auth)
-		auth_tick(f->auth);
-	say_status(f);
+	if (a->env->auth)
+		auth_tick(a->env->auth);
+	say_status(a);
 	if (is_low != was_low)
-		act(f);
+		act(a);
 }
 
 /* ---- answers ---- */
 
-bool able_starts(const struct front *f)
+bool able_starts(const struct able *a)
 {
-	return health_takes_work(&f->able->health);
+	return health_takes_work(&a->health);
 }
 
-bool able_takes_work(const struct front *f)
+bool able_takes_work(const struct able *a)
 {
-	return able_starts(f) && !f->able->disk.is_low;
+	return able_starts(a) && !a->disk.is_low;
 }
 
 #define DISK_WORDS "the disk of CUBIT_STATE is full: nothing can be accepted until there is room"
 
-int able_accepts(const struct front *f, struct error *err)
+int able_accepts(const struct able *a, struct error *err)
 {
-	const struct able *a = f->able;
 
 	if (health_is_unable(&a->health))
 		return error_set(err, EHOSTDOWN, "this node cannot make sandboxes: %s", a->health.why.text);
 	return 0; /* a full disk is no reason: such a run has its result in memory */
 }
 
-int able_stores(const struct front *f, struct error *err)
+int able_stores(const struct able *a, struct error *err)
 {
-	return f->able->disk.is_low ? error_set(err, ENOSPC, DISK_WORDS) : 0;
+	return a->disk.is_low ? error_set(err, ENOSPC, DISK_WORDS) : 0;
 }
 
-static void say_sources(const struct front *f, void (*fn)(const char *text, void *arg), void *arg)
+static void say_sources(const struct able *a, void (*fn)(const char *text, void *arg), void *arg)
 {
 	const char *last = NULL;
 
-	for (size_t i = 0; i < f->sources.n; i++) {
-		const struct source *from = f->sources.all[i];
+	for (size_t i = 0; i < a->env->sources->n; i++) {
+		const struct source *from = a->env->sources->all[i];
 		const char *why = from->ops->trouble ? from->ops->trouble(from->self) : NULL;
 
 		if (why && (!last || strcmp(why, last) != 0)) /* sources of one Redis have the same trouble */
@@ -315,36 +311,38 @@ static void say_sources(const struct front *f, void (*fn)(const char *text, void
 	}
 }
 
-void able_reasons(struct front *f, void (*fn)(const char *text, void *arg), void *arg)
+void able_reasons(struct able *a, void (*fn)(const char *text, void *arg), void *arg)
 {
-	const struct health *h = &f->able->health;
+	const struct health *h = &a->health;
 	struct queue_counts q;
 	struct db_counts d;
 	char text[sizeof(h->why.text) + 80];
 
-	queue_counts(f->queue, &q);
-	db_counts(f->db, &d);
-	if (f->state.is_draining)
+	queue_counts(a->env->queue, &q);
+	db_counts(a->env->db, &d);
+	if (a->env->state->is_draining)
 		fn("this node is being stopped", arg);
-	if (!runtime_set_at(f->catalog.runtimes, 0))
+	if (!runtime_set_at(a->env->catalog->runtimes, 0))
 		fn("no language is defined", arg);
-	else if (pool_has_no_image(f->pool))
+	else if (pool_has_no_image(a->env->pool))
 		fn("the store has no image of any language: run `cubit setup`, which makes the default images", arg);
 	if (health_is_unable(h)) {
 		(void)snprintf(text, sizeof(text), "this node cannot make sandboxes: %s; it tries again by itself",
 			       h->why.text);
 		fn(text, arg);
 	}
-	if (f->able->disk.is_low || d.is_full) /* the database finds out sooner than we look: the next look keeps it */
+	if (a->disk.is_low || d.is_full) /* the database finds out sooner than we look: the next look keeps it */
 		fn(DISK_WORDS, arg);
-	if (q.waiting >= f->settings.queue_max)
+	if (q.waiting >= a->env->settings->queue_max)
 		fn("the queue is full", arg);
-	say_sources(f, fn, arg);
+	say_sources(a, fn, arg);
 }
 
-const char *able_word(const struct front *f)
+const char *able_word(const struct able *a)
 {
-	return f->state.is_draining || f->state.is_paused ? "draining" : able_takes_work(f) ? "serving" : "unable";
+	return a->env->state->is_draining || a->env->state->is_paused ? "draining"
+	       : able_takes_work(a)                                   ? "serving"
+								      : "unable";
 }
 
 /* ---- to the service manager ---- */
@@ -361,37 +359,37 @@ static void add_words(const char *text, void *arg)
 	(void)snprintf(s->text + n, sizeof(s->text) - n, "%s%s", n ? "; " : "not ready: ", text); /* cut is fine */
 }
 
-static void say_status(struct front *f)
+static void say_status(struct able *a)
 {
-	struct able *a = f->able;
 	struct status s = { "" };
 
-	if (!f->state.is_ready || f->state.is_draining) /* these two have words of their own */
+	if (!a->env->state->is_ready || a->env->state->is_draining) /* these two have words of their own */
 		return;
-	able_reasons(f, add_words, &s);
+	able_reasons(a, add_words, &s);
 	if (!s.text[0])
 		(void)text_copy(s.text, sizeof(s.text), "serving");
-	if (strcmp(s.text, a->said) == 0 || monitor_say_state(f->monitor, MONITOR_STATE_WORDS, s.text) < 0)
+	if (strcmp(s.text, a->said) == 0 || monitor_say_state(a->env->monitor, MONITOR_STATE_WORDS, s.text) < 0)
 		return;
 	memcpy(a->said, s.text, sizeof(a->said));
 }
 
 /* ---- life ---- */
 
-int able_new(struct front *f, struct error *err)
+int able_new(const struct able_env *env, struct able **ret, struct error *err)
 {
 	struct able *a = calloc(1, sizeof(*a));
 	uv_timer_t *const timers[] = { &a->act, &a->due, &a->look };
 
 	if (!a)
 		return error_set(err, ENOMEM, "out of memory");
-	f->able = a;
+	a->env = env;
 	for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {
-		(void)uv_timer_init(&f->loop, timers[i]); /* cannot fail */
-		timers[i]->data = f;
+		(void)uv_timer_init(env->loop, timers[i]); /* cannot fail */
+		timers[i]->data = a;
 	}
 	(void)uv_timer_start(&a->look, on_look, LOOK_MS, LOOK_MS);
-	(void)look_at_disk(f);
-	pool_on_outcome(f->pool, on_outcome, f);
+	(void)look_at_disk(a);
+	pool_on_outcome(env->pool, on_outcome, a);
+	*ret = a;
 	return 0;
 }

@@ -13,36 +13,66 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <uv.h>
 
+struct able;
+struct auth;
+struct catalog;
+struct db;
 struct direct;
+struct dispatch;
 struct error;
-struct front;
 struct leased;
+struct metrics;
+struct monitor_client;
+struct node_state;
+struct pool;
+struct queue;
+struct settings;
+struct sources;
 
-int able_new(struct front *f, struct error *err); /* sets f->able, for the life of the process; after the pool */
+/* What is needed of the node. Borrowed, and so is what it names, for the life of the process. */
+struct able_env {
+	uv_loop_t *loop;
+	const struct settings *settings;
+	const struct node_state *state;
+	const struct sources *sources;
+	const struct catalog *catalog;
+	struct auth *auth; /* whose clock is ours; NULL: closed already */
+	struct pool *pool;
+	struct queue *queue;
+	struct db *db;
+	struct metrics *metrics;
+	struct monitor_client *monitor;
+	int state_fd;              /* a directory on the disk of CUBIT_STATE */
+	struct dispatch *dispatch; /* NULL until it is made, before the loop turns: the two need each other */
+};
+
+/* ret: for the life of the process. */
+int able_new(const struct able_env *env, struct able **ret, struct error *err);
 
 /* May runs be started now? And may work be taken from the sources, which needs disk space for results as well? Cheap. */
-bool able_starts(const struct front *f);
-bool able_takes_work(const struct front *f);
+bool able_starts(const struct able *a);
+bool able_takes_work(const struct able *a);
 
 /*
  * Why a run that a client waits for is not even accepted: 0 it is, -EHOSTDOWN with the reason in words. In doubt it is
  * accepted, and waits.
  */
-int able_accepts(const struct front *f, struct error *err);
+int able_accepts(const struct able *a, struct error *err);
 /* The same for a job that would be stored: -ENOSPC when the disk is too full. */
-int able_stores(const struct front *f, struct error *err);
+int able_stores(const struct able *a, struct error *err);
 
 /* It could not be started: decided by and by. Owned from here on. */
-void able_doubt_leased(struct front *f, struct leased *l, const char *reason);
-void able_doubt_direct(struct front *f, struct direct *d, const char *reason);
-bool able_forget_direct(struct front *f,
-			struct direct *d);   /* its client left. True: it was in doubt, and is not any more */
-size_t able_n_direct(const struct front *f); /* in doubt */
-void able_settle(struct front *f);           /* the node is stopped: nobody's fault */
+void able_doubt_leased(struct able *a, struct leased *l, const char *reason);
+void able_doubt_direct(struct able *a, struct direct *d, const char *reason);
+bool able_forget_direct(struct able *a,
+			struct direct *d);  /* its client left. True: it was in doubt, and is not any more */
+size_t able_n_direct(const struct able *a); /* in doubt */
+void able_settle(struct able *a);           /* the node is stopped: nobody's fault */
 
 /* Each reason why this node takes no work, in words. None: it is ready. */
-void able_reasons(struct front *f, void (*fn)(const char *text, void *arg), void *arg);
+void able_reasons(struct able *a, void (*fn)(const char *text, void *arg), void *arg);
 
 /* "serving", "unable", "draining": for lists of nodes. */
-const char *able_word(const struct front *f);
+const char *able_word(const struct able *a);

@@ -34,6 +34,8 @@ void api_run(struct http_request *rq);
 void api_submit(struct http_request *rq);
 void api_get_job(struct http_request *rq);
 void api_cancel_job(struct http_request *rq);
+void api_events(struct http_request *rq); /* GET /v1/jobs/{id}/events: views.h */
+void api_stream(struct http_request *rq); /* WS /v1/jobs/{id}/stream */
 /* api_lists.c */
 void api_list_jobs(struct http_request *rq);
 void api_list_dead(struct http_request *rq);

@@ -1,4 +1,4 @@
-/* /v1/jobs: submit, list, look, cancel. Events and streams: views.c. */
+/* /v1/jobs: submit, look, follow, cancel. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -81,7 +81,7 @@ void api_submit(struct http_request *rq)
 		return;
 	}
 	a->rq = rq;
-	r = submit_job(front_of(rq), front_caller(rq), spec, &names, on_submitted, a, &why);
+	r = submit_job(&front_of(rq)->submit, front_caller(rq), spec, &names, on_submitted, a, &why);
 	job_spec_free(spec);
 	if (r < 0) {
 		free(a);
@@ -187,11 +187,11 @@ static void on_cancelled(const struct error *e, bool was_leased, void *arg)
 	auth_audit_write(f->auth, &q->who, "job.cancel", id, outcome_of(e));
 	rq = question_done(q);
 	if (!e && was_leased)
-		dispatch_cancel(f, &name,
+		dispatch_cancel(f->dispatch, &name,
 				"cancelled by its owner"); /* over by itself in the meantime: its result stands */
 	if (!e && !was_leased) {
-		views_recorded(f, &name);
-		dispatch_settle(f, &name);
+		views_recorded(f->views, &name);
+		dispatch_settle(f->dispatch, &name);
 	}
 	if (!rq)
 		return;
@@ -233,4 +233,16 @@ void api_cancel_job(struct http_request *rq)
 		free(q);
 		api_busy(rq);
 	}
+}
+
+/* ---- following one ---- */
+
+void api_events(struct http_request *rq)
+{
+	views_events(front_of(rq)->views, rq);
+}
+
+void api_stream(struct http_request *rq)
+{
+	views_stream(front_of(rq)->views, rq);
 }

@@ -21,10 +21,10 @@ static json_t *own_node(struct front *f)
 	struct dispatch_counts d;
 	char since[32];
 
-	dispatch_counts(f, &d);
+	dispatch_counts(f->dispatch, &d);
 	time_text(f->state.started_ms, since, sizeof(since));
 	return json_pack("{s:s,s:s,s:s,s:I,s:I,s:s,s:I}", "name", f->settings.node, "version", CUBIT_VERSION, "state",
-			 able_word(f), "slots", (json_int_t)f->settings.slots, "running", (json_int_t)d.running,
+			 able_word(f->able), "slots", (json_int_t)f->settings.slots, "running", (json_int_t)d.running,
 			 "since", since, "front_number", (json_int_t)f->front_number);
 }
 
@@ -132,7 +132,7 @@ static void drain(struct http_request *rq, bool on)
 
 	if (strcmp(name, f->settings.node) == 0) {
 		f->state.is_paused = on;
-		dispatch_poke(f);
+		dispatch_poke(f->dispatch);
 	}
 	if (!f->redis && strcmp(name, f->settings.node) != 0) {
 		auth_audit(f->auth, rq, action, name, "not_found");

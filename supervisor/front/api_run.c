@@ -46,11 +46,11 @@ void api_run(struct http_request *rq)
 			   "interactive: only for POST /v1/jobs, whose stream takes standard input");
 		return;
 	}
-	r = dispatch_run(f, front_caller(rq), spec, on_result, rq, &d, &retry_s, &e);
+	r = dispatch_run(f->dispatch, front_caller(rq), spec, on_result, rq, &d, &retry_s, &e);
 	if (r < 0) {
 		api_refuse_work(rq, r, r == -EHOSTDOWN ? 5 : retry_s, &e);
 		return;
 	}
 	http_on_gone(rq, on_gone, d);
-	dispatch_poke(f);
+	dispatch_poke(f->dispatch);
 }

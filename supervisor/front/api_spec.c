@@ -14,7 +14,7 @@ struct job_spec *api_spec(struct http_request *rq, bool is_queued)
 	size_t size;
 	const char *body = http_body(rq, &size);
 
-	if (submit_parse(front_of(rq), front_caller(rq), body, size, is_queued, &spec, &why) < 0)
+	if (submit_parse(&front_of(rq)->submit, front_caller(rq), body, size, is_queued, &spec, &why) < 0)
 		api_refuse(rq, &why);
 	return spec;
 }

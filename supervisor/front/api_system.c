@@ -68,7 +68,7 @@ void api_ready(struct http_request *rq)
 	json_t *reasons = json_array(), *warnings = json_array();
 	bool is_ready;
 
-	able_reasons(front_of(rq), add_reason, reasons);
+	able_reasons(front_of(rq)->able, add_reason, reasons);
 	is_ready = json_array_size(reasons) == 0;
 	if (!may_see_status(rq) && !is_ready) {
 		(void)json_array_clear(reasons);

@@ -14,37 +14,37 @@
 #include "runtime/base/wall_clock.h"
 #include "supervisor/auth/auth.h"
 #include "supervisor/front/able.h"
+#include "supervisor/front/catalog.h"
 #include "supervisor/front/dispatch_impl.h"
-#include "supervisor/front/front_impl.h"
 #include "supervisor/front/front_metrics.h"
+#include "supervisor/front/job_callbacks.h"
 #include "supervisor/front/lookup.h"
+#include "supervisor/front/node_state.h"
 #include "supervisor/front/our_id.h"
 #include "supervisor/front/policies.h"
 #include "supervisor/front/record.h"
+#include "supervisor/front/sources.h"
 #include "supervisor/front/views.h"
 #include "supervisor/jobs/engine.h"
 #include "supervisor/jobs/result.h"
 #include "supervisor/metrics/metrics.h"
-#include "supervisor/queue/queue.h"
+#include "supervisor/settings.h"
 #include "supervisor/share.h"
 #include "supervisor/spec/spec.h"
 
 enum { DIRECT_WAITING_PER_SLOT = 32 /* each costs its request only */ };
 
-static size_t slots_free(const struct front *f)
+static size_t slots_free(const struct dispatch *p)
 {
-	const struct dispatch *d = f->dispatch;
-	size_t used = d->n_direct + d->n_running + d->n_taking;
+	size_t used = p->n_direct + p->n_running + p->n_taking;
 
-	return used < f->settings.slots ? (size_t)f->settings.slots - used : 0;
+	return used < p->env->settings->slots ? (size_t)p->env->settings->slots - used : 0;
 }
 
 /* A source that is slow to answer keeps slots from other sources, never from a client that waits. */
-static bool has_room_for_direct(const struct front *f)
+static bool has_room_for_direct(const struct dispatch *p)
 {
-	const struct dispatch *d = f->dispatch;
-
-	return d->n_direct + d->n_running < f->settings.slots;
+	return p->n_direct + p->n_running < p->env->settings->slots;
 }
 
 static char *result_text(const struct job_result *result, struct job *job)
@@ -67,66 +67,67 @@ static void direct_free(struct direct *d)
 
 static void on_direct_recorded(enum recorded how, void *arg)
 {
-	struct front *f = arg;
+	struct dispatch *p = arg;
 
-	f->dispatch->counts.recorded += how == RECORDED;
-	f->dispatch->n_recording--;
-	dispatch_check_drained(f);
+	p->counts.recorded += how == RECORDED;
+	p->n_recording--;
+	dispatch_check_drained(p);
 }
 
 /* Nothing of it ran: it is no result, whoever is to blame. */
 static void direct_not_started(struct direct *d, struct job *job, const char *reason)
 {
-	struct front *f = d->front;
+	struct dispatch *p = d->dispatch;
 	bool is_image = job_trouble(job) == JOB_TROUBLE_IMAGE;
 	struct job_name name = job_name(job);
 	struct error e = ERROR_INIT;
 
 	d->job = NULL;
-	views_recorded(f, &name); /* nobody else will run it: what its journal says is final */
+	views_recorded(p->env->views, &name); /* nobody else will run it: what its journal says is final */
 	if (is_image) {
 		(void)error_set(&e, ENOMEDIUM, "%s", reason);
 		dispatch_fail_direct(d, &e);
 	} else if (d->fn) {
-		able_doubt_direct(f, d, reason);
+		able_doubt_direct(p->env->able, d, reason);
 	} else {
 		dispatch_fail_direct(d, NULL); /* its client left */
 	}
-	dispatch_poke(f);
-	dispatch_check_drained(f);
+	dispatch_poke(p);
+	dispatch_check_drained(p);
 }
 
 static void on_direct_over(struct job *job, const struct job_result *result, void *arg)
 {
 	struct direct *d = arg;
-	struct front *f = d->front;
+	struct dispatch *p = d->dispatch;
 	char *json, *copy;
 	struct job_name name;
 	struct error e = ERROR_INIT;
 
-	f->dispatch->n_direct--;
+	p->n_direct--;
 	if (result->verdict.status == VERDICT_INTERNAL_ERROR && job_trouble(job) != JOB_TROUBLE_NONE) {
 		direct_not_started(d, job, result->verdict.reason);
 		return;
 	}
 	json = result_text(result, job);
 	copy = d->fn && json ? strdup(json) : NULL;
-	front_metrics_job(f, result);
+	front_metrics_job(p->env->metrics, result);
 	if (d->fn && !copy)
 		(void)error_set(&e, ENOMEM, "out of memory for the result");
 	if (d->fn)
 		d->fn(copy ? NULL : &e, copy, copy ? strlen(copy) : 0, d->arg);
-	f->dispatch->n_recording++;
-	record_result(&f->record, f->sources.home, job, result, 0, json, d->text, &d->who, on_direct_recorded, f);
+	p->n_recording++;
+	record_result(p->env->record, p->env->sources->home, job, result, 0, json, d->text, &d->who, on_direct_recorded,
+		      p);
 	name = job_name(job);
-	views_recorded(f, &name); /* nobody else will run it: what its journal says is final */
+	views_recorded(p->env->views, &name); /* nobody else will run it: what its journal says is final */
 	direct_free(d);
-	dispatch_poke(f);
+	dispatch_poke(p);
 }
 
 void dispatch_fail_direct(struct direct *d, const struct error *e)
 {
-	auth_job_ended(d->front->auth, d->owner, 0, 0);
+	auth_job_ended(d->dispatch->env->auth, d->owner, 0, 0);
 	if (d->fn)
 		d->fn(e, NULL, 0, d->arg);
 	direct_free(d);
@@ -164,7 +165,7 @@ static struct direct *direct_pop(struct dispatch *d)
 	return direct_unlink(d, best);
 }
 
-static void direct_start(struct front *f, struct direct *d)
+static void direct_start(struct dispatch *p, struct direct *d)
 {
 	struct error e = ERROR_INIT;
 	struct job_order order = {
@@ -180,19 +181,19 @@ static void direct_start(struct front *f, struct direct *d)
 	};
 
 	d->spec = NULL;
-	if (engine_start(f->engine, &order, &d->job, &e) < 0) {
+	if (engine_start(p->env->engine, &order, &d->job, &e) < 0) {
 		dispatch_fail_direct(d, &e);
 		return;
 	}
-	f->dispatch->n_direct++;
-	f->dispatch->counts.started++;
-	views_started(f, d->job);
+	p->n_direct++;
+	p->counts.started++;
+	views_started(p->env->views, d->job);
 }
 
-void dispatch_fail_waiting(struct front *f, const struct error *e)
+void dispatch_fail_waiting(struct dispatch *p, const struct error *e)
 {
-	while (f->dispatch->first)
-		dispatch_fail_direct(direct_unlink(f->dispatch, &f->dispatch->first), e);
+	while (p->first)
+		dispatch_fail_direct(direct_unlink(p, &p->first), e);
 }
 
 static size_t waiting_of(const struct dispatch *d, const char *owner)
@@ -204,36 +205,34 @@ static size_t waiting_of(const struct dispatch *d, const char *owner)
 	return n;
 }
 
-static int may_wait(struct front *f, const struct caller *caller, unsigned *ret_retry_s, struct error *err)
+static int may_wait(struct dispatch *p, const struct caller *caller, unsigned *ret_retry_s, struct error *err)
 {
-	const struct dispatch *p = f->dispatch;
 	size_t mine;
 
-	if (f->state.is_draining)
+	if (p->env->state->is_draining)
 		return error_set(err, ESHUTDOWN, "this node is being stopped");
-	if (able_accepts(f, err) < 0)
+	if (able_accepts(p->env->able, err) < 0)
 		return -err->code;
 	mine = waiting_of(p, caller->owner);
-	if (!share_allows(f->settings.slots * DIRECT_WAITING_PER_SLOT, p->n_waiting, mine, caller->is_root))
+	if (!share_allows(p->env->settings->slots * DIRECT_WAITING_PER_SLOT, p->n_waiting, mine, caller->is_root))
 		return error_set(err, EBUSY, "%zu runs are waiting already, %zu of them yours", p->n_waiting, mine);
-	return auth_job_begins(f->auth, caller, ret_retry_s, err);
+	return auth_job_begins(p->env->auth, caller, ret_retry_s, err);
 }
 
-int dispatch_run(struct front *f, const struct caller *caller, struct job_spec *spec, direct_fn *fn, void *arg,
+int dispatch_run(struct dispatch *p, const struct caller *caller, struct job_spec *spec, direct_fn *fn, void *arg,
 		 struct direct **ret, unsigned *ret_retry_s, struct error *err)
 {
-	struct dispatch *p = f->dispatch;
 	struct direct *d = calloc(1, sizeof(*d));
 	int r;
 
 	*ret_retry_s = 1;
-	r = d ? may_wait(f, caller, ret_retry_s, err) : error_set(err, ENOMEM, "out of memory");
+	r = d ? may_wait(p, caller, ret_retry_s, err) : error_set(err, ENOMEM, "out of memory");
 	if (r < 0) {
 		free(d);
 		job_spec_free(spec);
 		return r;
 	}
-	d->front = f;
+	d->dispatch = p;
 	d->spec = spec;
 	d->text = job_spec_text(spec, &(size_t){ 0 });
 	d->fn = fn;
@@ -251,14 +250,14 @@ int dispatch_run(struct front *f, const struct caller *caller, struct job_spec *
 
 void dispatch_abandon(struct direct *d)
 {
-	struct dispatch *p = d->front->dispatch;
+	struct dispatch *p = d->dispatch;
 
 	d->fn = NULL;
 	if (d->job) {
 		job_cancel(d->job, "the client went away");
 		return;
 	}
-	(void)able_forget_direct(d->front, d); /* or it waits */
+	(void)able_forget_direct(p->env->able, d); /* or it waits */
 	for (struct direct **at = &p->first; *at; at = &(*at)->next) {
 		if (*at != d)
 			continue;
@@ -272,45 +271,44 @@ void dispatch_abandon(struct direct *d)
 
 static void leased_free(struct leased *l)
 {
-	struct front *f = l->front;
-	struct dispatch *d = f->dispatch;
+	struct dispatch *p = l->dispatch;
 
-	for (struct leased **p = &d->leased; *p; p = &(*p)->next) {
-		if (*p != l)
+	for (struct leased **at = &p->leased; *at; at = &(*at)->next) {
+		if (*at != l)
 			continue;
-		*p = l->next;
-		d->n_leased--;
+		*at = l->next;
+		p->n_leased--;
 		break;
 	}
 	free(l);
-	dispatch_poke(f);
-	dispatch_check_drained(f);
+	dispatch_poke(p);
+	dispatch_check_drained(p);
 }
 
 /* A job of Redis that another node has now: that one armed its callback as well. */
 static void disarm(const struct leased *l)
 {
 	if (l->source->space == SPACE_REDIS && l->has_callback)
-		job_callbacks_disarm(&l->front->callbacks, l->source->space, l->id);
+		job_callbacks_disarm(l->dispatch->env->callbacks, l->source->space, l->id);
 }
 
 static void on_settled(const struct error *e, const struct queue_record *r, void *arg)
 {
-	struct front *f = arg;
+	struct dispatch *p = arg;
 	bool is_over = !e && (r->job.state == QUEUE_DEAD || r->job.state == QUEUE_CANCELLED);
 
-	if (is_over && r->space == SPACE_HERE) /* others count while they run here only */
-		auth_job_ended(f->auth, r->job.owner, 0, 0);
+	if (is_over && r->space == SPACE_HERE && p->env->auth) /* others count while they run here only */
+		auth_job_ended(p->env->auth, r->job.owner, 0, 0);
 	if (is_over)
-		job_callbacks_fire(&f->callbacks, r->space, r->job.id);
+		job_callbacks_fire(p->env->callbacks, r->space, r->job.id);
 	else if (!e && r->space == SPACE_REDIS) /* whoever takes it next arms it again */
-		job_callbacks_disarm(&f->callbacks, r->space, r->job.id);
+		job_callbacks_disarm(p->env->callbacks, r->space, r->job.id);
 }
 
-void dispatch_settle(struct front *f, const struct job_name *name)
+void dispatch_settle(struct dispatch *p, const struct job_name *name)
 {
-	(void)lookup_again(&f->lookup, name, false, on_settled,
-			   f); /* behind: an owner's count is too high until a restart */
+	(void)lookup_again(p->env->lookup, name, false, on_settled,
+			   p); /* behind: an owner's count is too high until a restart */
 }
 
 static struct job_name name_of(const struct leased *l)
@@ -326,11 +324,11 @@ static void on_returned(const struct error *e, void *arg)
 	if (e)
 		log_warning(LOG_FACTS(LOG_STR("job", l->id), LOG_STR("error", e->text)),
 			    "cannot give a job back, its lease will run out");
-	views_returned(l->front, &name, l->attempt);
+	views_returned(l->dispatch->env->views, &name, l->attempt);
 	if (!l->source->ops->counts_at_submission)
-		auth_job_ended(l->front->auth, l->owner, 0, 0);
+		auth_job_ended(l->dispatch->env->auth, l->owner, 0, 0);
 	if (l->source->ops->counts_at_submission || l->has_callback)
-		dispatch_settle(l->front, &name);
+		dispatch_settle(l->dispatch, &name);
 	leased_free(l);
 }
 
@@ -351,12 +349,12 @@ static void source_is_behind(struct leased *l)
 
 void dispatch_give_back(struct leased *l, const char *reason, enum queue_give how)
 {
-	struct front *f = l->front;
+	struct dispatch *p = l->dispatch;
 
 	log_notice(LOG_FACTS(LOG_STR("job", l->id), LOG_INT("attempt", l->attempt), LOG_STR("reason", reason)),
 		   "gave a job back to the queue");
-	f->dispatch->counts.returned++;
-	metrics_add(f->metrics, METRIC_GIVEN_BACK_TOTAL, METRIC_LABELS(give_words[how]), 1);
+	p->counts.returned++;
+	metrics_add(p->env->metrics, METRIC_GIVEN_BACK_TOTAL, METRIC_LABELS(give_words[how]), 1);
 	if (l->source->ops->give_back(l->source->self, l->id, l->attempt, reason, how, on_returned, l) < 0)
 		source_is_behind(l);
 }
@@ -370,14 +368,14 @@ static void bury(struct leased *l, const char *reason)
 static void on_recorded(enum recorded how, void *arg)
 {
 	struct leased *l = arg;
-	struct front *f = l->front;
+	struct dispatch *p = l->dispatch;
 	struct job_name name = name_of(l);
 
-	f->dispatch->counts.recorded += how == RECORDED;
-	f->dispatch->counts.fenced += how == RECORD_FENCED;
-	views_recorded(f, &name);
+	p->counts.recorded += how == RECORDED;
+	p->counts.fenced += how == RECORD_FENCED;
+	views_recorded(p->env->views, &name);
 	if (how == RECORDED && l->has_callback)
-		job_callbacks_fire(&f->callbacks, name.space, l->id);
+		job_callbacks_fire(p->env->callbacks, name.space, l->id);
 	else if (how == RECORD_FENCED)
 		disarm(l);
 	leased_free(l);
@@ -386,21 +384,21 @@ static void on_recorded(enum recorded how, void *arg)
 static void on_leased_over(struct job *job, const struct job_result *result, void *arg)
 {
 	struct leased *l = arg;
-	struct front *f = l->front;
+	struct dispatch *p = l->dispatch;
 
 	enum job_trouble trouble =
 		result->verdict.status == VERDICT_INTERNAL_ERROR ? job_trouble(job) : JOB_TROUBLE_NONE;
 
 	l->job = NULL;
-	f->dispatch->n_running--;
+	p->n_running--;
 	if (trouble == JOB_TROUBLE_NONE)
-		front_metrics_job(f, result);
+		front_metrics_job(p->env->metrics, result);
 	if (l->is_lost) {
 		log_warning(LOG_FACTS(LOG_STR("job", l->id), LOG_INT("attempt", l->attempt)),
 			    "the lease was lost while the job ran, dropping its result");
-		f->dispatch->counts.fenced++;
+		p->counts.fenced++;
 		if (!l->source->ops->counts_at_submission)
-			auth_job_ended(f->auth, l->owner, 0, 0);
+			auth_job_ended(p->env->auth, l->owner, 0, 0);
 		disarm(l);
 		leased_free(l);
 	} else if (l->is_given_back) {
@@ -409,57 +407,57 @@ static void on_leased_over(struct job *job, const struct job_result *result, voi
 		dispatch_give_back(l, result->verdict.reason, QUEUE_LACKING);
 	} else if (trouble != JOB_TROUBLE_NONE) {
 		l->is_slow = trouble == JOB_TROUBLE_SLOW;
-		able_doubt_leased(f, l, result->verdict.reason);
+		able_doubt_leased(p->env->able, l, result->verdict.reason);
 	} else if (result->verdict.status == VERDICT_INTERNAL_ERROR) {
 		dispatch_give_back(l, result->verdict.reason, QUEUE_FAILED);
 	} else {
-		record_result(&f->record, l->source, job, result, l->attempt, result_text(result, job), NULL, NULL,
+		record_result(p->env->record, l->source, job, result, l->attempt, result_text(result, job), NULL, NULL,
 			      on_recorded, l);
 	}
-	dispatch_poke(f);
+	dispatch_poke(p);
 }
 
-struct leased *dispatch_lease(struct front *f, struct source *source, const struct queue_job *q)
+struct leased *dispatch_lease(struct dispatch *p, struct source *source, const struct queue_job *q)
 {
 	struct leased *l = calloc(1, sizeof(*l));
 
 	if (!l)
 		return NULL; /* the lease runs out */
-	l->front = f;
+	l->dispatch = p;
 	l->source = source;
 	l->attempt = q->attempt;
 	text_copy(l->id, sizeof(l->id), q->id);
 	text_copy(l->owner, sizeof(l->owner), q->owner);
 	if (!source->ops->counts_at_submission)
-		auth_job_resumed(f->auth, l->owner);
-	l->next = f->dispatch->leased;
-	f->dispatch->leased = l;
-	f->dispatch->n_leased++;
+		auth_job_resumed(p->env->auth, l->owner);
+	l->next = p->leased;
+	p->leased = l;
+	p->n_leased++;
 	return l;
 }
 
-static int spec_of(struct front *f, const struct source *source, const struct queue_job *q, struct job_spec **ret,
+static int spec_of(struct dispatch *p, const struct source *source, const struct queue_job *q, struct job_spec **ret,
 		   struct error *err)
 {
 	bool is_redis = source->space == SPACE_REDIS; /* anybody who writes there may have written this */
 	const struct job_context context = {
-		.settings = &f->settings,
-		.runtimes = f->catalog.runtimes,
+		.settings = p->env->settings,
+		.runtimes = p->env->catalog->runtimes,
 		.has_policy = policies_have,
 		.policy_error = policies_error,
-		.arg = &f->catalog,
+		.arg = p->env->catalog,
 		.is_queued = true,
 		.is_stored = true,
 		.is_admin = is_redis, /* and then the list is what counts */
-		.policies = is_redis ? f->settings.redis_policies : NULL,
+		.policies = is_redis ? p->env->settings->redis_policies : NULL,
 	};
 
 	return job_spec_parse(q->spec, q->spec_size, &context, ret, NULL, err);
 }
 
-void dispatch_start(struct front *f, struct source *source, const struct queue_job *q, struct offer *offer)
+void dispatch_start(struct dispatch *p, struct source *source, const struct queue_job *q, struct offer *offer)
 {
-	struct leased *l = dispatch_lease(f, source, q);
+	struct leased *l = dispatch_lease(p, source, q);
 	struct job_spec *spec = NULL;
 	struct error e = ERROR_INIT;
 	struct job_order order = { .id = q->id,
@@ -470,44 +468,44 @@ void dispatch_start(struct front *f, struct source *source, const struct queue_j
 				   .queued_ms = q->queued_ms,
 				   .over = on_leased_over,
 				   .arg = l };
-	int r = l ? spec_of(f, source, q, &spec, &e) : error_set(&e, ENOMEM, "out of memory");
+	int r = l ? spec_of(p, source, q, &spec, &e) : error_set(&e, ENOMEM, "out of memory");
 
 	if (r < 0) {
 		log_warning(LOG_FACTS(LOG_STR("job", q->id), LOG_STR("error", e.text)), "this job can never run");
 		if (offer)
-			dispatch_refuse_offer(f, offer);
+			dispatch_refuse_offer(p, offer);
 		if (l)
 			bury(l, e.text);
 		return;
 	}
 	order.spec = spec;
-	if (!offer && !able_takes_work(f)) { /* it was on its way when we ceased to */
+	if (!offer && !able_takes_work(p->env->able)) { /* it was on its way when we ceased to */
 		job_spec_free(spec);
 		dispatch_give_back(l, "the node cannot run jobs at the moment", QUEUE_UNSTARTED);
 		return;
 	}
 	l->has_callback = spec->callback_url != NULL;
-	r = job_callbacks_arm_leased(&f->callbacks, source->space, l->id, spec, &e);
+	r = job_callbacks_arm_leased(p->env->callbacks, source->space, l->id, spec, &e);
 	if (r < 0) {
 		job_spec_free(spec);
 		if (offer)
-			dispatch_refuse_offer(f, offer);
+			dispatch_refuse_offer(p, offer);
 		if (r == -EAGAIN)
 			dispatch_give_back(l, e.text, QUEUE_UNSTARTED);
 		else
 			bury(l, e.text);
 		return;
 	}
-	r = offer ? engine_adopt(f->engine, &offer->m, &offer->fds, &order, &l->job, &e)
-		  : engine_start(f->engine, &order, &l->job, &e);
+	r = offer ? engine_adopt(p->env->engine, &offer->m, &offer->fds, &order, &l->job, &e)
+		  : engine_start(p->env->engine, &order, &l->job, &e);
 	if (r < 0) {
 		dispatch_give_back(l, e.text, QUEUE_FAILED);
 		return;
 	}
-	f->dispatch->n_running++;
-	f->dispatch->counts.started++;
-	f->dispatch->counts.adopted += offer != NULL;
-	views_started(f, l->job);
+	p->n_running++;
+	p->counts.started++;
+	p->counts.adopted += offer != NULL;
+	views_started(p->env->views, l->job);
 	if (source->ops->started)
 		source->ops->started(source->self, l->job);
 	if (q->is_ending)
@@ -516,80 +514,79 @@ void dispatch_start(struct front *f, struct source *source, const struct queue_j
 
 /* One question to one source. */
 struct taking {
-	struct front *front;
+	struct dispatch *dispatch;
 	struct source *source;
 };
 
 static void on_taken(const struct error *e, const struct queue_job *jobs, size_t n, void *arg)
 {
 	struct taking *t = arg;
-	struct front *f = t->front;
+	struct dispatch *p = t->dispatch;
 	struct source *s = t->source;
 
 	free(t);
-	f->dispatch->n_taking -= s->n_taking;
+	p->n_taking -= s->n_taking;
 	s->n_taking = 0;
 	if (e)
 		log_error(LOG_FACTS(LOG_STR("source", s->ops->name), LOG_STR("error", e->text)), "cannot take jobs");
 	s->is_behind |= e != NULL;
 	for (size_t i = 0; i < n; i++)
-		dispatch_start(f, s, &jobs[i], NULL);
+		dispatch_start(p, s, &jobs[i], NULL);
 	s->may_have |= n > 0;
-	dispatch_poke(f);
-	dispatch_check_drained(f);
+	dispatch_poke(p);
+	dispatch_check_drained(p);
 }
 
-static void take(struct front *f, struct source *s)
+static void take(struct dispatch *p, struct source *s)
 {
-	struct dispatch *d = f->dispatch;
 	struct taking *t = malloc(sizeof(*t));
-	size_t n = slots_free(f);
+	size_t n = slots_free(p);
 
-	if (n > 1 && d->first) /* leave the other half to those that wait in memory */
+	if (n > 1 && p->first) /* leave the other half to those that wait in memory */
 		n = (n + 1) / 2;
 	s->may_have = false; /* set again by on_work, or when this take finds some */
 	s->n_taking = n;
-	d->n_taking += n;
+	p->n_taking += n;
 	if (t)
-		*t = (struct taking){ .front = f, .source = s };
+		*t = (struct taking){ .dispatch = p, .source = s };
 	if (!t || s->ops->take(s->self, n, on_taken, t) < 0) {
 		free(t);
 		s->n_taking = 0;
-		d->n_taking -= n;
+		p->n_taking -= n;
 		s->is_behind = true; /* with the next renewal */
 	}
 }
 
 /* In turn, so that none starves the others. NULL: none may have work, or all that may are being asked. */
-static struct source *next_source(struct front *f)
+static struct source *next_source(struct dispatch *p)
 {
-	struct dispatch *d = f->dispatch;
+	const struct sources *from = p->env->sources;
 
-	for (size_t i = 0; !f->state.is_paused && able_takes_work(f) && i < f->sources.n; i++) {
-		struct source *s = f->sources.all[(d->turn + i) % f->sources.n];
+	for (size_t i = 0; !p->env->state->is_paused && able_takes_work(p->env->able) && i < from->n; i++) {
+		struct source *s = from->all[(p->turn + i) % from->n];
 
 		if (s->may_have && s->n_taking == 0) {
-			d->turn = (d->turn + i + 1) % f->sources.n;
+			p->turn = (p->turn + i + 1) % from->n;
 			return s;
 		}
 	}
 	return NULL;
 }
 
-void dispatch_poke(struct front *f)
+void dispatch_poke(struct dispatch *p)
 {
-	struct dispatch *d = f->dispatch;
+	const struct node_state *state = p->env->state;
 
-	while (!f->state.is_draining && f->state.is_ready && able_starts(f)) {
-		bool wants_direct = d->first && has_room_for_direct(f);
-		struct source *s = slots_free(f) == 0 || (wants_direct && !d->direct_had_turn) ? NULL : next_source(f);
+	while (!state->is_draining && state->is_ready && able_starts(p->env->able)) {
+		bool wants_direct = p->first && has_room_for_direct(p);
+		struct source *s = slots_free(p) == 0 || (wants_direct && !p->direct_had_turn) ? NULL : next_source(p);
 
 		if (s) {
-			d->direct_had_turn = false;
-			take(f, s);
+			p->direct_had_turn = false;
+			take(p, s);
 		} else if (wants_direct) {
-			d->direct_had_turn = true;
-			direct_start(f, direct_pop(d));
+			p->direct_had_turn = true;
+			direct_start(p, direct_pop(p));
 		} else {
 			return;
 		}
@@ -598,16 +595,16 @@ void dispatch_poke(struct front *f)
 
 static void on_source_work(struct source *s)
 {
-	struct front *f = s->arg;
+	struct dispatch *p = s->arg;
 
 	s->may_have = true;
-	dispatch_poke(f);
+	dispatch_poke(p);
 }
 
-static void cancel_leased(struct front *f, enum queue_space space, const char *id, const char *owner,
+static void cancel_leased(struct dispatch *p, enum queue_space space, const char *id, const char *owner,
 			  const char *reason)
 {
-	for (struct leased *l = f->dispatch->leased; l; l = l->next) {
+	for (struct leased *l = p->leased; l; l = l->next) {
 		if (!l->job || l->source->space != space || strcmp(l->id, id) != 0 ||
 		    (owner && strcmp(l->owner, owner) != 0))
 			continue;
@@ -616,25 +613,25 @@ static void cancel_leased(struct front *f, enum queue_space space, const char *i
 	}
 }
 
-void dispatch_cancel(struct front *f, const struct job_name *name, const char *reason)
+void dispatch_cancel(struct dispatch *p, const struct job_name *name, const char *reason)
 {
-	cancel_leased(f, name->space, name->id, name->owner, reason);
+	cancel_leased(p, name->space, name->id, name->owner, reason);
 }
 
-void dispatch_cancel_redis(struct front *f, const char *id, const char *reason)
+void dispatch_cancel_redis(struct dispatch *p, const char *id, const char *reason)
 {
-	cancel_leased(f, SPACE_REDIS, id, NULL, reason);
+	cancel_leased(p, SPACE_REDIS, id, NULL, reason);
 }
 
 /* ---- leases ---- */
 
 static void on_extended(const struct error *e, const char *id, unsigned attempt, void *arg)
 {
-	struct front *f = arg;
+	struct dispatch *p = arg;
 
-	if (!e || e->code != ESTALE || !f->dispatch)
+	if (!e || e->code != ESTALE)
 		return;
-	for (struct leased *l = f->dispatch->leased; l; l = l->next) {
+	for (struct leased *l = p->leased; l; l = l->next) {
 		if (l->job && l->attempt == attempt && strcmp(l->id, id) == 0) {
 			l->is_lost = true;
 			job_cancel(l->job, "the lease was lost");
@@ -645,31 +642,30 @@ static void on_extended(const struct error *e, const char *id, unsigned attempt,
 
 static void on_renew(uv_timer_t *t)
 {
-	struct front *f = t->data;
-	struct dispatch *d = f->dispatch;
+	struct dispatch *p = t->data;
+	const struct sources *from = p->env->sources;
 
-	for (struct leased *l = d->leased; l; l = l->next)
+	for (struct leased *l = p->leased; l; l = l->next)
 		(void)l->source->ops->extend(l->source->self, l->id, l->attempt, on_extended,
-					     f); /* behind: the next round */
-	for (size_t i = 0; i < f->sources.n; i++) {
-		f->sources.all[i]->may_have |= f->sources.all[i]->is_behind;
-		f->sources.all[i]->is_behind = false;
+					     p); /* behind: the next round */
+	for (size_t i = 0; i < from->n; i++) {
+		from->all[i]->may_have |= from->all[i]->is_behind;
+		from->all[i]->is_behind = false;
 	}
-	dispatch_poke(f);
+	dispatch_poke(p);
 }
 
 /* ---- draining ---- */
 
-void dispatch_check_drained(struct front *f)
+void dispatch_check_drained(struct dispatch *p)
 {
-	struct dispatch *d = f->dispatch;
-	void (*done)(struct front * f) = d->drained;
+	void (*done)(void *arg) = p->drained;
 
-	if (!done || d->n_direct || d->n_leased || d->n_recording || d->n_taking)
+	if (!done || p->n_direct || p->n_leased || p->n_recording || p->n_taking)
 		return;
-	d->drained = NULL;
-	uv_timer_stop(&d->drain);
-	done(f);
+	p->drained = NULL;
+	uv_timer_stop(&p->drain);
+	done(p->drained_arg);
 }
 
 static void cancel_one(struct job *job, void *arg)
@@ -680,55 +676,56 @@ static void cancel_one(struct job *job, void *arg)
 
 static void on_drain_over(uv_timer_t *t)
 {
-	struct front *f = t->data;
+	struct dispatch *p = t->data;
 
-	for (struct leased *l = f->dispatch->leased; l; l = l->next)
+	for (struct leased *l = p->leased; l; l = l->next)
 		l->is_given_back = l->job != NULL;
-	engine_each(f->engine, cancel_one, NULL);
+	engine_each(p->env->engine, cancel_one, NULL);
 }
 
-void dispatch_drain(struct front *f, void (*done)(struct front *f))
+void dispatch_drain(struct dispatch *p, void (*done)(void *arg), void *arg)
 {
-	struct dispatch *d = f->dispatch;
 	struct error e = ERROR_INIT;
 
 	(void)error_set(&e, ESHUTDOWN, "this node is being stopped");
-	dispatch_fail_waiting(f, &e);
-	able_settle(f);
-	d->drained = done;
-	(void)uv_timer_start(&d->drain, on_drain_over, f->settings.drain_ns / NS_PER_MS, 0);
-	dispatch_check_drained(f);
+	dispatch_fail_waiting(p, &e);
+	able_settle(p->env->able);
+	p->drained = done;
+	p->drained_arg = arg;
+	(void)uv_timer_start(&p->drain, on_drain_over, p->env->settings->drain_ns / NS_PER_MS, 0);
+	dispatch_check_drained(p);
 }
 
 /* ---- life ---- */
 
-int dispatch_new(struct front *f, struct error *err)
+int dispatch_new(const struct dispatch_env *env, struct dispatch **ret, struct error *err)
 {
-	struct dispatch *d = calloc(1, sizeof(*d));
-	uint64_t every_ms = f->settings.lease_ns / 3 / NS_PER_MS;
+	struct dispatch *p = calloc(1, sizeof(*p));
+	uint64_t every_ms = env->settings->lease_ns / 3 / NS_PER_MS;
 
-	if (!d)
+	if (!p)
 		return error_set(err, ENOMEM, "out of memory");
-	d->last = &d->first;
-	f->dispatch = d;
-	(void)uv_timer_init(&f->loop, &d->renew);
-	(void)uv_timer_init(&f->loop, &d->drain);
-	d->renew.data = d->drain.data = f;
-	(void)uv_timer_start(&d->renew, on_renew, every_ms, every_ms);
-	for (size_t i = 0; i < f->sources.n; i++) {
-		f->sources.all[i]->arg = f;
-		f->sources.all[i]->on_work = on_source_work;
-		f->sources.all[i]->may_have = true;
+	p->env = env;
+	p->last = &p->first;
+	(void)uv_timer_init(env->loop, &p->renew);
+	(void)uv_timer_init(env->loop, &p->drain);
+	p->renew.data = p->drain.data = p;
+	(void)uv_timer_start(&p->renew, on_renew, every_ms, every_ms);
+	for (size_t i = 0; i < env->sources->n; i++) {
+		struct source *s = env->sources->all[i];
+
+		s->arg = p;
+		s->on_work = on_source_work;
+		s->may_have = true;
 	}
+	*ret = p;
 	return 0;
 }
 
-void dispatch_counts(const struct front *f, struct dispatch_counts *ret)
+void dispatch_counts(const struct dispatch *p, struct dispatch_counts *ret)
 {
-	const struct dispatch *d = f->dispatch;
-
-	*ret = d->counts;
-	ret->running = d->n_direct + d->n_running;
-	ret->direct_waiting = d->n_waiting;
-	ret->recording = d->n_recording + d->n_leased - d->n_running;
+	*ret = p->counts;
+	ret->running = p->n_direct + p->n_running;
+	ret->direct_waiting = p->n_waiting;
+	ret->recording = p->n_recording + p->n_leased - p->n_running;
 }

@@ -18,7 +18,7 @@ struct source;
 
 struct direct {
 	struct direct *next;
-	struct front *front;
+	struct dispatch *dispatch;
 	char id[65], owner[65];
 	struct audit_who who;
 	struct job_spec *spec; /* until it is started */
@@ -33,7 +33,7 @@ struct direct {
 /* A job that was leased from the queue, until its result is recorded or it was given back. */
 struct leased {
 	struct leased *next;
-	struct front *front;
+	struct dispatch *dispatch;
 	struct source *source;
 	char id[65], owner[65];
 	unsigned attempt;
@@ -53,6 +53,7 @@ struct offer {
 };
 
 struct dispatch {
+	const struct dispatch_env *env;
 	struct direct *first, **last; /* waiting */
 	size_t n_waiting, n_direct;   /* n_direct: running */
 	struct leased *leased;
@@ -65,25 +66,27 @@ struct dispatch {
 	uv_timer_t renew, drain;
 	struct offer *offers;
 	size_t n_offers, n_recovering;
-	void (*recovered)(struct front *f);
-	void (*drained)(struct front *f);
+	void (*recovered)(void *arg);
+	void *recovered_arg;
+	void (*drained)(void *arg);
+	void *drained_arg;
 	struct dispatch_counts counts;
 };
 
 /* Take charge of a lease. NULL: out of memory. */
-struct leased *dispatch_lease(struct front *f, struct source *source, const struct queue_job *q);
+struct leased *dispatch_lease(struct dispatch *p, struct source *source, const struct queue_job *q);
 
 /* Run a leased job, in the sandbox of offer if there is one (its descriptors are taken). */
-void dispatch_start(struct front *f, struct source *source, const struct queue_job *q, struct offer *offer);
+void dispatch_start(struct dispatch *p, struct source *source, const struct queue_job *q, struct offer *offer);
 
 /* A sandbox that nobody wants. */
-void dispatch_refuse_offer(struct front *f, struct offer *offer);
+void dispatch_refuse_offer(struct dispatch *p, struct offer *offer);
 
 /* The job is not at work here (any more): it may run again, or is dead. l is gone by and by. */
 void dispatch_give_back(struct leased *l, const char *reason, enum queue_give how);
 
 /* Its client is told, and nothing is recorded. d is gone. */
 void dispatch_fail_direct(struct direct *d, const struct error *e);
-void dispatch_fail_waiting(struct front *f, const struct error *e); /* all that wait for their turn */
+void dispatch_fail_waiting(struct dispatch *p, const struct error *e); /* all that wait for their turn */
 
-void dispatch_check_drained(struct front *f);
+void dispatch_check_drained(struct dispatch *p);

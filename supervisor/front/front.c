@@ -35,6 +35,7 @@
 #include "supervisor/front/dispatch.h"
 #include "supervisor/front/front_impl.h"
 #include "supervisor/front/front_metrics.h"
+#include "supervisor/front/front_redis.h"
 #include "supervisor/front/job_callbacks.h"
 #include "supervisor/front/lookup.h"
 #include "supervisor/front/policies.h"
@@ -113,8 +114,9 @@ static int listen_all(struct front *f, struct error *err)
 	return r;
 }
 
-static void open_doors(struct front *f)
+static void open_doors(void *arg)
 {
+	struct front *f = arg;
 	struct http_options o = {
 		.routes = f->routes,
 		.gate = gate,
@@ -133,7 +135,7 @@ static void open_doors(struct front *f)
 	f->state.is_ready = true;
 	(void)monitor_say_state(f->monitor, MONITOR_STATE_LISTENING, "serving");
 	log_notice(LOG_FACTS(LOG_STR("listen", f->settings.listen), LOG_INT("front", f->front_number)), "serving");
-	dispatch_poke(f);
+	dispatch_poke(f->dispatch);
 }
 
 /* Everything that was waited for is there. */
@@ -142,7 +144,7 @@ static void arrived(struct front *f, unsigned what)
 	struct error e = ERROR_INIT;
 
 	waiting_for &= ~what;
-	if (waiting_for == 0 && dispatch_recover(f, open_doors, &e) < 0)
+	if (waiting_for == 0 && dispatch_recover(f->dispatch, open_doors, f, &e) < 0)
 		fatal(&e);
 }
 
@@ -175,7 +177,7 @@ static void on_adopt(const struct monitor_adopt *m, struct sandbox_fds *fds, voi
 	struct front *f = arg;
 
 	if (!pool_adopt(f->pool, m, fds))
-		dispatch_offer(f, m, fds);
+		dispatch_offer(f->dispatch, m, fds);
 }
 
 static void on_adopted(void *arg)
@@ -243,7 +245,7 @@ static void on_redis_closed(void *arg)
 	f->redis = NULL;
 	queue_free(f->queue);
 	auth_free(f->auth);
-	f->auth = NULL;
+	f->auth = f->submit.auth = f->able_env.auth = f->dispatch_env.auth = NULL; /* the database still answers */
 	db_close(f->db, on_everything_closed, f);
 }
 
@@ -268,8 +270,10 @@ static void on_callbacks_closed(void *arg)
 		on_http_closed(f);
 }
 
-static void on_drained(struct front *f)
+static void on_drained(void *arg)
 {
+	struct front *f = arg;
+
 	pool_drain(f->pool);
 	job_callbacks_close(&f->callbacks, on_callbacks_closed, f);
 }
@@ -284,7 +288,7 @@ static void on_drain(void *arg)
 	log_notice(LOG_NONE, "stopping: taking no new work, waiting for running jobs");
 	if (f->http)
 		http_server_drain(f->http);
-	dispatch_drain(f, on_drained);
+	dispatch_drain(f->dispatch, on_drained, f);
 }
 
 static void on_monitor_gone(void *arg)
@@ -296,125 +300,12 @@ static void on_monitor_gone(void *arg)
 
 /* ---- life ---- */
 
-static int start_work(struct front *f, struct error *err)
-{
-	const struct monitor_handlers handlers = {
-		.welcome = on_welcome,
-		.adopt = on_adopt,
-		.adopted = on_adopted,
-		.stopped = on_stopped,
-		.reload = on_reload,
-		.drain = on_drain,
-		.gone = on_monitor_gone,
-		.arg = f,
-	};
-	struct engine_options o = {
-		.loop = &f->loop,
-		.settings = &f->settings,
-		.state_fd = FRONT_FD_STATE,
-		.observe = front_metrics_stage,
-		.arg = f,
-	};
-	int r = monitor_client_new(&f->loop, FRONT_FD_MONITOR, &handlers, &f->monitor, err);
-
-	if (r == 0)
-		r = pool_new(&f->loop, f->monitor, &f->settings, f->catalog.runtimes, &f->pool, err);
-	o.runtimes = f->catalog.runtimes;
-	o.monitor = f->monitor;
-	o.pool = f->pool;
-	if (r == 0)
-		r = able_new(f, err);
-	if (r == 0)
-		r = engine_new(&o, &f->engine, err);
-	return r;
-}
-
-static size_t free_slots(void *arg)
-{
-	const struct front *f = arg;
-	struct dispatch_counts d;
-
-	if (!f->dispatch)
-		return 0;
-	dispatch_counts(f, &d);
-	return d.running < f->settings.slots ? (size_t)f->settings.slots - d.running : 0;
-}
-
-/* "serving" or why not, for its heartbeat; what is not serving fetches nothing. */
-static const char *node_word(void *arg)
-{
-	const struct front *f = arg;
-
-	return f->able ? able_word(f) : "serving";
-}
-
-static void on_redis_drain(bool on, void *arg)
-{
-	struct front *f = arg;
-
-	if (f->state.is_paused == on)
-		return;
-	f->state.is_paused = on;
-	log_notice(LOG_NONE, on ? "drained by an operator: taking no more work" : "taking work again");
-	if (f->state.is_ready)
-		dispatch_poke(f);
-}
-
-/* Somebody cancelled it on another node. */
-static void cancel_here(const char *id, const char *reason, void *arg)
-{
-	dispatch_cancel_redis(arg, id, reason);
-}
-
 static void on_revoked(const char *key_id, void *arg)
 {
 	struct front *f = arg;
 
 	if (f->views)
-		views_revoke(f, key_id);
-}
-
-static bool has_policy(const char *name, void *arg)
-{
-	struct front *f = arg;
-
-	return policies_have(name, &f->catalog);
-}
-
-static const char *policy_error(const char *name, void *arg)
-{
-	struct front *f = arg;
-
-	return policies_error(name, &f->catalog);
-}
-
-static int start_redis(struct front *f, struct error *err)
-{
-	const struct redis_env env = {
-		.loop = &f->loop,
-		.settings = &f->settings,
-		.runtimes = f->catalog.runtimes,
-		.has_policy = has_policy,
-		.policy_error = policy_error,
-		.free_slots = free_slots,
-		.word = node_word,
-		.cancel = cancel_here,
-		.arg = f,
-	};
-	struct source *more[REDIS_SOURCES_MAX];
-	size_t n;
-	int r;
-
-	if (!*f->settings.redis_url)
-		return 0;
-	r = redis_open(&env, &f->redis, err);
-	if (r < 0)
-		return error_wrap(err, "REDIS_URL");
-	redis_on_drain(f->redis, on_redis_drain, f);
-	n = redis_sources(f->redis, more);
-	for (size_t i = 0; i < n && f->sources.n < SOURCES_MAX; i++)
-		f->sources.all[f->sources.n++] = more[i];
-	return 0;
+		views_revoke(f->views, key_id);
 }
 
 static int start_store(struct front *f, struct error *err)
@@ -438,16 +329,138 @@ static int start_store(struct front *f, struct error *err)
 		queue_source_init(&f->embedded, f->queue);
 		f->sources.all[f->sources.n++] = &f->embedded;
 		f->sources.home = &f->embedded;
-		f->lookup = (struct lookup_env){ .sources = &f->sources, .names = f->queue };
 	}
 	if (r == 0)
 		r = auth_open(f->db, &f->settings, hash ? hash : "", on_auth_ready, f, &f->auth, err);
 	if (r == 0)
 		auth_on_revoked(f->auth, on_revoked, f);
 	if (r == 0)
-		f->record = (struct record_env){ .loop = &f->loop, .auth = f->auth };
-	if (r == 0)
 		r = job_callbacks_open(&f->callbacks, &f->loop, f->db, &f->settings, &f->sources, err);
+	return r;
+}
+
+static int start_work(struct front *f, struct error *err)
+{
+	const struct monitor_handlers handlers = {
+		.welcome = on_welcome,
+		.adopt = on_adopt,
+		.adopted = on_adopted,
+		.stopped = on_stopped,
+		.reload = on_reload,
+		.drain = on_drain,
+		.gone = on_monitor_gone,
+		.arg = f,
+	};
+	struct engine_options o = {
+		.loop = &f->loop,
+		.settings = &f->settings,
+		.state_fd = FRONT_FD_STATE,
+		.observe = front_metrics_stage,
+		.arg = f->metrics,
+	};
+	int r = monitor_client_new(&f->loop, FRONT_FD_MONITOR, &handlers, &f->monitor, err);
+
+	if (r == 0)
+		r = pool_new(&f->loop, f->monitor, &f->settings, f->catalog.runtimes, &f->pool, err);
+	o.runtimes = f->catalog.runtimes;
+	o.monitor = f->monitor;
+	o.pool = f->pool;
+	if (r == 0)
+		r = engine_new(&o, &f->engine, err);
+	return r;
+}
+
+/* ---- what the rooms are given ---- */
+
+static int submit_here(void *self, const struct queue_job *job, queue_submit_fn *fn, void *arg)
+{
+	return queue_submit(self, job, fn, arg);
+}
+
+static int submit_shared(void *self, const struct queue_job *job, queue_submit_fn *fn, void *arg)
+{
+	return redis_submit(self, job, fn, arg);
+}
+
+static int start_able(struct front *f, struct error *err)
+{
+	f->able_env = (struct able_env){
+		.loop = &f->loop,
+		.settings = &f->settings,
+		.state = &f->state,
+		.sources = &f->sources,
+		.catalog = &f->catalog,
+		.auth = f->auth,
+		.pool = f->pool,
+		.queue = f->queue,
+		.db = f->db,
+		.metrics = f->metrics,
+		.monitor = f->monitor,
+		.state_fd = FRONT_FD_STATE,
+	};
+	return able_new(&f->able_env, &f->able, err);
+}
+
+static int start_views(struct front *f, struct error *err)
+{
+	f->views_env = (struct views_env){
+		.loop = &f->loop,
+		.engine = f->engine,
+		.auth = f->auth,
+		.sources = &f->sources,
+		.lookup = &f->lookup,
+		.has_other_nodes = f->redis != NULL,
+	};
+	return views_new(&f->views_env, &f->views, err);
+}
+
+static int start_dispatch(struct front *f, struct error *err)
+{
+	int r;
+
+	f->dispatch_env = (struct dispatch_env){
+		.loop = &f->loop,
+		.settings = &f->settings,
+		.state = &f->state,
+		.sources = &f->sources,
+		.catalog = &f->catalog,
+		.auth = f->auth,
+		.able = f->able,
+		.engine = f->engine,
+		.views = f->views,
+		.metrics = f->metrics,
+		.monitor = f->monitor,
+		.lookup = &f->lookup,
+		.record = &f->record,
+		.callbacks = &f->callbacks,
+	};
+	r = dispatch_new(&f->dispatch_env, &f->dispatch, err);
+	f->able_env.dispatch = f->dispatch;
+	return r;
+}
+
+static int start_rooms(struct front *f, struct error *err)
+{
+	int r;
+
+	f->lookup = (struct lookup_env){ .sources = &f->sources, .names = f->queue };
+	f->record = (struct record_env){ .loop = &f->loop, .auth = f->auth };
+	r = start_able(f, err);
+	if (r == 0)
+		r = start_views(f, err);
+	if (r == 0)
+		r = start_dispatch(f, err);
+	f->submit = (struct submit_env){
+		.settings = &f->settings,
+		.state = &f->state,
+		.catalog = &f->catalog,
+		.auth = f->auth,
+		.able = f->able,
+		.callbacks = &f->callbacks,
+		.metrics = f->metrics,
+		.here = { submit_here, f->queue },
+		.shared = { f->redis ? submit_shared : NULL, f->redis },
+	};
 	return r;
 }
 
@@ -485,16 +498,14 @@ static int start(struct front *f, struct error *err)
 		r = start_store(f, err);
 	if (r == 0) {
 		is_about_settings = true;
-		r = start_redis(f, err);
+		r = front_redis_start(f, err);
 	}
 	if (r == 0)
 		is_about_settings = false;
 	if (r == 0)
-		r = dispatch_new(f, err);
-	if (r == 0)
-		r = views_new(f, err);
-	if (r == 0)
 		r = start_work(f, err);
+	if (r == 0)
+		r = start_rooms(f, err);
 	return r;
 }
 

@@ -1,5 +1,7 @@
 /*
- * What the parts of the front share: one struct, made by front.c, borrowed by everybody else for the life of the process.
+ * The whole of the front: made by front.c, and known to it, to what is scraped (front_metrics.c) and to handlers of
+ * requests (api_*.c, doors/), which take from it what they ask a room with. A room of the front is given what it needs in
+ * a struct of its own, NAME_env, and does not include this.
  *
  * Runs in: front, on the loop.
  */
@@ -8,19 +10,21 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "supervisor/front/able.h"
 #include "supervisor/front/catalog.h"
+#include "supervisor/front/dispatch.h"
 #include "supervisor/front/job_callbacks.h"
 #include "supervisor/front/lookup.h"
 #include "supervisor/front/node_state.h"
 #include "supervisor/front/record.h"
 #include "supervisor/front/sources.h"
+#include "supervisor/front/submit.h"
+#include "supervisor/front/views.h"
 #include "supervisor/queue/source.h"
 #include "supervisor/settings.h"
 
-struct able;
 struct auth;
 struct db;
-struct dispatch;
 struct engine;
 struct http_request;
 struct http_route;
@@ -30,7 +34,6 @@ struct monitor_client;
 struct pool;
 struct queue;
 struct redis;
-struct views;
 
 struct front {
 	uv_loop_t loop;
@@ -46,12 +49,16 @@ struct front {
 	struct sources sources;
 	struct lookup_env lookup;
 	struct record_env record;
+	struct submit_env submit;
 	struct job_callbacks callbacks;
 	struct pool *pool;
 	struct engine *engine;
 	struct dispatch *dispatch;
 	struct able *able;
 	struct views *views;
+	struct dispatch_env dispatch_env; /* of these three: what they borrow */
+	struct able_env able_env;
+	struct views_env views_env;
 	struct http_server *http;
 	const struct http_route *routes; /* given to front_main(), and so is openapi */
 	const char *openapi;

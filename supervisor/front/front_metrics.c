@@ -96,7 +96,7 @@ static void scrape_work(struct metrics *m, const struct front *f)
 	struct dispatch_counts d;
 	struct pool_counts p;
 
-	dispatch_counts(f, &d);
+	dispatch_counts(f->dispatch, &d);
 	pool_counts(f->pool, &p);
 	metrics_set(m, METRIC_JOBS_STATE, METRIC_LABELS("running"), (double)d.running);
 	metrics_set(m, METRIC_JOBS_STATE, METRIC_LABELS("waiting_in_memory"), (double)d.direct_waiting);
@@ -117,7 +117,7 @@ static void scrape_health(struct metrics *m, struct front *f)
 {
 	unsigned n = 0;
 
-	able_reasons(f, count_reason, &n);
+	able_reasons(f->able, count_reason, &n);
 	metrics_set(m, METRIC_READY, METRIC_PLAIN, n == 0);
 	metrics_set(m, METRIC_FRONT_RESTARTS_TOTAL, METRIC_PLAIN, f->front_number > 0 ? f->front_number - 1 : 0);
 }
@@ -156,26 +156,17 @@ int front_metrics_new(struct front *f, struct error *err)
 	return r;
 }
 
-void front_metrics_free(struct front *f)
+void front_metrics_job(struct metrics *m, const struct job_result *result)
 {
-	metrics_free(f->metrics);
-	f->metrics = NULL;
-}
-
-void front_metrics_job(struct front *f, const struct job_result *result)
-{
-	metrics_add(f->metrics, METRIC_JOBS_TOTAL,
+	metrics_add(m, METRIC_JOBS_TOTAL,
 		    METRIC_LABELS(verdict_name(result->verdict.status), result->runtime ? result->runtime : ""), 1);
 	if (result->verdict.status == VERDICT_POLICY_VIOLATION)
-		metrics_add(f->metrics, METRIC_POLICY_DENIALS_TOTAL,
-			    METRIC_LABELS(result->policy ? result->policy : ""), 1);
+		metrics_add(m, METRIC_POLICY_DENIALS_TOTAL, METRIC_LABELS(result->policy ? result->policy : ""), 1);
 }
 
-void front_metrics_stage(const char *stage, uint64_t ns, void *front)
+void front_metrics_stage(const char *stage, uint64_t ns, void *m)
 {
-	const struct front *f = front;
-
-	metrics_observe(f->metrics, METRIC_STAGE_SECONDS, METRIC_LABELS(stage), ns);
+	metrics_observe(m, METRIC_STAGE_SECONDS, METRIC_LABELS(stage), ns);
 }
 
 void front_metrics_http(struct http_request *rq, const struct http_route *route, int status, uint64_t ns, void *front)

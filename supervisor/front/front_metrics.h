@@ -8,10 +8,10 @@ struct front;
 struct http_request;
 struct http_route;
 struct job_result;
+struct metrics;
 
 int front_metrics_new(struct front *f, struct error *err); /* sets f->metrics */
-void front_metrics_free(struct front *f);
 
-void front_metrics_job(struct front *f, const struct job_result *result);
-void front_metrics_stage(const char *stage, uint64_t ns, void *front); /* engine_options.observe */
+void front_metrics_job(struct metrics *m, const struct job_result *result);
+void front_metrics_stage(const char *stage, uint64_t ns, void *metrics); /* engine_options.observe */
 void front_metrics_http(struct http_request *rq, const struct http_route *route, int status, uint64_t ns, void *front);

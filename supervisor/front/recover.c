@@ -7,10 +7,9 @@
 #include "runtime/base/log.h"
 #include "supervisor/auth/auth.h"
 #include "supervisor/front/dispatch_impl.h"
-#include "supervisor/front/front_impl.h"
-#include "supervisor/front/views.h"
+#include "supervisor/front/node_state.h"
+#include "supervisor/front/sources.h"
 #include "supervisor/jobs/engine.h"
-#include "supervisor/queue/queue.h"
 
 enum { OFFERS_MAX = 4096 };
 
@@ -21,31 +20,30 @@ static void ignore_facts(const struct error *e, const struct monitor_facts *m, v
 	(void)arg;
 }
 
-void dispatch_refuse_offer(struct front *f, struct offer *offer)
+void dispatch_refuse_offer(struct dispatch *p, struct offer *offer)
 {
-	(void)monitor_finish_sandbox(f->monitor, offer->m.id, ignore_facts, NULL);
+	(void)monitor_finish_sandbox(p->env->monitor, offer->m.id, ignore_facts, NULL);
 	sandbox_fds_close(&offer->fds);
 }
 
-void dispatch_offer(struct front *f, const struct monitor_adopt *m, struct sandbox_fds *fds)
+void dispatch_offer(struct dispatch *p, const struct monitor_adopt *m, struct sandbox_fds *fds)
 {
-	struct dispatch *d = f->dispatch;
 	struct offer offer = { .m = *m, .fds = *fds }, *more;
 
 	*fds = (struct sandbox_fds){ .sock = -1, .out = -1, .err = -1, .index = -1 };
-	more = d->n_offers < OFFERS_MAX ? realloc(d->offers, (d->n_offers + 1) * sizeof(*more)) : NULL;
+	more = p->n_offers < OFFERS_MAX ? realloc(p->offers, (p->n_offers + 1) * sizeof(*more)) : NULL;
 	if (!more) {
-		dispatch_refuse_offer(f, &offer);
+		dispatch_refuse_offer(p, &offer);
 		return;
 	}
-	d->offers = more;
-	d->offers[d->n_offers++] = offer;
+	p->offers = more;
+	p->offers[p->n_offers++] = offer;
 }
 
-static struct offer *offer_of(struct dispatch *d, enum queue_space space, const struct queue_job *q)
+static struct offer *offer_of(struct dispatch *p, enum queue_space space, const struct queue_job *q)
 {
-	for (size_t i = 0; i < d->n_offers; i++) {
-		struct offer *o = &d->offers[i];
+	for (size_t i = 0; i < p->n_offers; i++) {
+		struct offer *o = &p->offers[i];
 		enum queue_space at;
 		unsigned attempt;
 		bool is_direct;
@@ -60,7 +58,7 @@ static struct offer *offer_of(struct dispatch *d, enum queue_space space, const 
 
 /* A lease and its sandbox, while we read what the job is. */
 struct adoption {
-	struct front *front;
+	struct dispatch *dispatch;
 	struct source *source;
 	struct offer offer;
 };
@@ -70,19 +68,19 @@ static void on_adopted(const struct error *e, const struct queue_record *r, void
 	struct adoption *a = arg;
 
 	if (e)
-		dispatch_refuse_offer(a->front, &a->offer);
+		dispatch_refuse_offer(a->dispatch, &a->offer);
 	else
-		dispatch_start(a->front, a->source, &r->job, &a->offer);
+		dispatch_start(a->dispatch, a->source, &r->job, &a->offer);
 	free(a);
 }
 
-static bool adopt(struct front *f, struct source *s, const struct queue_job *q, struct offer *offer)
+static bool adopt(struct dispatch *p, struct source *s, const struct queue_job *q, struct offer *offer)
 {
 	struct adoption *a = calloc(1, sizeof(*a));
 
 	if (!a)
 		return false;
-	*a = (struct adoption){ .front = f, .source = s, .offer = *offer };
+	*a = (struct adoption){ .dispatch = p, .source = s, .offer = *offer };
 	if (s->ops->get(s->self, q->id, false, on_adopted, a) < 0) {
 		free(a);
 		return false;
@@ -100,32 +98,30 @@ static void on_given_back(const struct error *e, void *arg)
 }
 
 /* All sources have been asked: what is left is nobody's, a direct run or a job that has its result. */
-static void recovered(struct front *f)
+static void recovered(struct dispatch *p)
 {
-	struct dispatch *d = f->dispatch;
 
-	for (size_t i = 0; i < d->n_offers; i++) {
-		if (d->offers[i].fds.sock >= 0)
-			dispatch_refuse_offer(f, &d->offers[i]);
+	for (size_t i = 0; i < p->n_offers; i++) {
+		if (p->offers[i].fds.sock >= 0)
+			dispatch_refuse_offer(p, &p->offers[i]);
 	}
-	free(d->offers);
-	d->offers = NULL;
-	d->n_offers = 0;
-	d->recovered(f);
+	free(p->offers);
+	p->offers = NULL;
+	p->n_offers = 0;
+	p->recovered(p->recovered_arg);
 }
 
 /* One source, while it is asked. */
 struct recovery {
-	struct front *front;
+	struct dispatch *dispatch;
 	struct source *source;
 };
 
 static void on_leases(const struct error *e, const struct queue_job *jobs, size_t n, void *arg)
 {
 	struct recovery *r = arg;
-	struct front *f = r->front;
+	struct dispatch *p = r->dispatch;
 	struct source *s = r->source;
-	struct dispatch *d = f->dispatch;
 	size_t taken = 0;
 
 	free(r);
@@ -133,11 +129,11 @@ static void on_leases(const struct error *e, const struct queue_job *jobs, size_
 		log_warning(LOG_FACTS(LOG_STR("source", s->ops->name), LOG_STR("error", e->text)),
 			    "cannot read which jobs were running, their leases will run out");
 	for (size_t i = 0; i < n; i++) {
-		struct offer *offer = offer_of(d, s->space, &jobs[i]);
+		struct offer *offer = offer_of(p, s->space, &jobs[i]);
 
 		if (s->ops->counts_at_submission)
-			auth_job_resumed(f->auth, jobs[i].owner);
-		if (offer && adopt(f, s, &jobs[i], offer))
+			auth_job_resumed(p->env->auth, jobs[i].owner);
+		if (offer && adopt(p, s, &jobs[i], offer))
 			taken++;
 		else
 			(void)s->ops->give_back(s->self, jobs[i].id, jobs[i].attempt,
@@ -146,56 +142,56 @@ static void on_leases(const struct error *e, const struct queue_job *jobs, size_
 	}
 	if (n)
 		log_notice(LOG_FACTS(LOG_STR("source", s->ops->name), LOG_INT("leases", n),
-				     LOG_INT("sandboxes", d->n_offers), LOG_INT("taken", taken)),
+				     LOG_INT("sandboxes", p->n_offers), LOG_INT("taken", taken)),
 			   "took over from an earlier front");
-	if (--d->n_recovering == 0)
-		recovered(f);
+	if (--p->n_recovering == 0)
+		recovered(p);
 }
 
 /* Those that wait count among the jobs of their owners as well: page by page, beside whatever else goes on. */
 static void on_waiting(const struct error *e, const struct queue_job *jobs, size_t n, const char *next, void *arg)
 {
-	struct front *f = arg;
+	struct dispatch *p = arg;
 	const struct queue_filter filter = { .state = QUEUE_WAITING, .cursor = next, .limit = 200 };
 
 	for (size_t i = 0; i < n; i++) {
-		if (jobs[i].queued_ms < f->state.started_ms)
-			auth_job_resumed(f->auth, jobs[i].owner);
+		if (jobs[i].queued_ms < p->env->state->started_ms)
+			auth_job_resumed(p->env->auth, jobs[i].owner);
 	}
 	if (!e && *next)
-		(void)f->sources.home->ops->list(f->sources.home->self, &filter, on_waiting,
-						 f); /* behind: a quota is too lenient for a while */
+		(void)p->env->sources->home->ops->list(p->env->sources->home->self, &filter, on_waiting,
+						       p); /* behind: a quota is too lenient for a while */
 }
 
-static bool ask(struct front *f, struct source *s)
+static bool ask(struct dispatch *p, struct source *s)
 {
 	struct recovery *r = malloc(sizeof(*r));
 
 	if (!r)
 		return false;
-	*r = (struct recovery){ .front = f, .source = s };
+	*r = (struct recovery){ .dispatch = p, .source = s };
 	if (s->ops->leased(s->self, on_leases, r) == 0)
 		return true;
 	free(r);
 	return false;
 }
 
-int dispatch_recover(struct front *f, void (*done)(struct front *f), struct error *err)
+int dispatch_recover(struct dispatch *p, void (*done)(void *arg), void *arg, struct error *err)
 {
 	const struct queue_filter waiting = { .state = QUEUE_WAITING, .limit = 200 };
-	struct dispatch *d = f->dispatch;
 
-	d->recovered = done;
-	d->n_recovering = 0;
-	if (f->sources.home->ops->list(f->sources.home->self, &waiting, on_waiting, f) < 0)
+	p->recovered = done;
+	p->recovered_arg = arg;
+	p->n_recovering = 0;
+	if (p->env->sources->home->ops->list(p->env->sources->home->self, &waiting, on_waiting, p) < 0)
 		return error_set(err, EAGAIN, "the database is behind");
-	for (size_t i = 0; i < f->sources.n; i++) {
-		struct source *s = f->sources.all[i];
-		bool is_asked = ask(f, s);
+	for (size_t i = 0; i < p->env->sources->n; i++) {
+		struct source *s = p->env->sources->all[i];
+		bool is_asked = ask(p, s);
 
 		if (!is_asked && s->ops->is_needed)
 			return error_set(err, EAGAIN, "%s is behind", s->ops->name);
-		d->n_recovering += is_asked; /* of others the leases run out, or their source keeps them itself */
+		p->n_recovering += is_asked; /* of others the leases run out, or their source keeps them itself */
 	}
 	return 0;
 }

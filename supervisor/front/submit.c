@@ -12,12 +12,13 @@
 #include "runtime/base/wall_clock.h"
 #include "supervisor/auth/auth.h"
 #include "supervisor/front/able.h"
-#include "supervisor/front/front_impl.h"
+#include "supervisor/front/catalog.h"
+#include "supervisor/front/job_callbacks.h"
+#include "supervisor/front/node_state.h"
 #include "supervisor/front/our_id.h"
 #include "supervisor/front/policies.h"
 #include "supervisor/metrics/metrics.h"
 #include "supervisor/queue/queue.h"
-#include "supervisor/redis/redis.h"
 #include "supervisor/spec/spec.h"
 
 /* ---- what is asked for ---- */
@@ -42,10 +43,10 @@ static int may_run(const struct auth_allow *a, struct job_spec *spec, struct ref
 	return 0;
 }
 
-int submit_parse(struct front *f, const struct caller *caller, const char *text, size_t size, bool is_queued,
-		 struct job_spec **ret, struct refusal *why)
+int submit_parse(const struct submit_env *env, const struct caller *caller, const char *text, size_t size,
+		 bool is_queued, struct job_spec **ret, struct refusal *why)
 {
-	const struct auth_allow *allow = auth_allowed(f->auth, caller);
+	const struct auth_allow *allow = auth_allowed(env->auth, caller);
 	const struct job_ceilings ceilings = {
 		.wall_ns = allow ? allow->wall_ms * NS_PER_MS : 0,
 		.memory_bytes = allow ? allow->memory : 0,
@@ -54,12 +55,12 @@ int submit_parse(struct front *f, const struct caller *caller, const char *text,
 		.disk_bytes = allow ? allow->disk : 0,
 	};
 	const struct job_context context = {
-		.settings = &f->settings,
+		.settings = env->settings,
 		.of_key = &ceilings,
-		.runtimes = f->catalog.runtimes,
+		.runtimes = env->catalog->runtimes,
 		.has_policy = policies_have,
 		.policy_error = policies_error,
-		.arg = &f->catalog,
+		.arg = env->catalog,
 		.is_queued = is_queued,
 		.is_watched = is_queued, /* who has to wait for the end anyway is not made to pay */
 		.is_admin = caller_is_admin(caller),
@@ -77,12 +78,12 @@ int submit_parse(struct front *f, const struct caller *caller, const char *text,
 	if (r == 0)
 		return 0;
 	refusal_of_spec(why, r, field, &e);
-	if (f->auth && strcmp(field, "policy") == 0) { /* one that is not there, or not theirs to name */
+	if (env->auth && strcmp(field, "policy") == 0) { /* one that is not there, or not theirs to name */
 		struct audit_who who;
 
 		auth_audit_caller(caller, &who);
-		auth_audit_write(f->auth, &who, "policy.refused", "", e.text);
-		metrics_add(f->metrics, METRIC_POLICY_REFUSALS_TOTAL, METRIC_PLAIN, 1);
+		auth_audit_write(env->auth, &who, "policy.refused", "", e.text);
+		metrics_add(env->metrics, METRIC_POLICY_REFUSALS_TOTAL, METRIC_PLAIN, 1);
 	}
 	return -1;
 }
@@ -90,7 +91,7 @@ int submit_parse(struct front *f, const struct caller *caller, const char *text,
 /* ---- one job on its way into the database ---- */
 
 struct submission {
-	struct front *front;
+	const struct submit_env *env;
 	struct queue_job job;
 	char *text;
 	char *callback_url, *callback_secret;
@@ -109,14 +110,14 @@ static void submission_free(struct submission *s)
 	free(s);
 }
 
-static struct submission *submission_new(struct front *f, const char *owner, const struct job_spec *spec,
+static struct submission *submission_new(const struct submit_env *env, const char *owner, const struct job_spec *spec,
 					 const struct submit_names *names)
 {
 	struct submission *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return NULL;
-	s->front = f;
+	s->env = env;
 	s->text = job_spec_text(spec, &s->job.spec_size);
 	s->job.spec = s->text;
 	our_id_make(s->job.id);
@@ -142,10 +143,10 @@ static struct submission *submission_new(struct front *f, const char *owner, con
 /* It is not in the queue, or not as this one: give back what was taken for it. */
 static void undo(struct submission *s)
 {
-	if (s->front->auth)
-		auth_job_ended(s->front->auth, s->job.owner, 0, 0);
+	if (s->env->auth)
+		auth_job_ended(s->env->auth, s->job.owner, 0, 0);
 	if (s->callback_url)
-		job_callbacks_disarm(&s->front->callbacks, SPACE_HERE, s->job.id);
+		job_callbacks_disarm(s->env->callbacks, SPACE_HERE, s->job.id);
 }
 
 /* outcome: a word, with the policy that the job is to run under. */
@@ -153,10 +154,10 @@ static void audit(const struct submission *s, const char *id, const char *outcom
 {
 	char text[128];
 
-	if (!s->front->auth)
+	if (!s->env->auth)
 		return;
 	(void)snprintf(text, sizeof(text), "%s, policy %s", outcome, s->policy);
-	auth_audit_write(s->front->auth, &s->who, "job.submit", id, text);
+	auth_audit_write(s->env->auth, &s->who, "job.submit", id, text);
 }
 
 static void refuse(struct submission *s, const struct error *e)
@@ -188,10 +189,9 @@ static void on_submitted(const struct error *e, enum queue_submitted how, const 
 /* To where it will be taken from. */
 static int into_queue(struct submission *s)
 {
-	struct front *f = s->front;
+	const struct submit_to *to = s->is_shared ? &s->env->shared : &s->env->here;
 
-	return s->is_shared ? redis_submit(f->redis, &s->job, on_submitted, s)
-			    : queue_submit(f->queue, &s->job, on_submitted, s);
+	return to->submit(to->self, &s->job, on_submitted, s);
 }
 
 /* What could not even be asked for, and of whom. */
@@ -221,29 +221,30 @@ static void on_armed(const struct error *e, void *arg)
 /* May it be taken, as far as can be said at once? Then its quota is. */
 static int begin(struct submission *s, const struct caller *caller, struct refusal *why)
 {
-	struct front *f = s->front;
+	const struct submit_env *env = s->env;
 	struct error e = ERROR_INIT;
 	unsigned retry_s = 1;
-	int r = f->state.is_draining ? error_set(&e, ESHUTDOWN, "this node is being stopped") : able_stores(f, &e);
+	int r = env->state->is_draining ? error_set(&e, ESHUTDOWN, "this node is being stopped")
+					: able_stores(env->able, &e);
 
 	if (r == 0 && s->callback_url) {
-		r = job_callbacks_check(&f->callbacks, s->callback_url, &e);
+		r = job_callbacks_check(env->callbacks, s->callback_url, &e);
 		if (r < 0) {
 			refusal_of_callback(why, r, &e);
 			return -1;
 		}
 	}
 	if (r == 0)
-		r = auth_job_begins(f->auth, caller, &retry_s, &e);
+		r = auth_job_begins(env->auth, caller, &retry_s, &e);
 	if (r < 0)
 		refusal_of_work(why, r, retry_s, &e);
 	return r < 0 ? -1 : 0;
 }
 
-int submit_job(struct front *f, const struct caller *caller, const struct job_spec *spec,
+int submit_job(const struct submit_env *env, const struct caller *caller, const struct job_spec *spec,
 	       const struct submit_names *names, submit_fn *fn, void *arg, struct refusal *why)
 {
-	struct submission *s = submission_new(f, caller->owner, spec, names);
+	struct submission *s = submission_new(env, caller->owner, spec, names);
 	struct error e = ERROR_INIT;
 	int r;
 
@@ -257,18 +258,18 @@ int submit_job(struct front *f, const struct caller *caller, const struct job_sp
 	auth_audit_caller(caller, &s->who);
 	(void)text_copy(s->policy, sizeof(s->policy), spec->policy);
 	/* a callback is armed where the job ends; a stream has no key of idempotency but the id */
-	s->is_shared = names->is_shared && f->redis && !s->callback_url && !names->key;
+	s->is_shared = names->is_shared && env->shared.submit && !s->callback_url && !names->key;
 	if (begin(s, caller, why) < 0) {
 		audit(s, "", refusal_word(why->kind));
 		submission_free(s);
 		return -1;
 	}
 	r = s->callback_url
-		    ? job_callbacks_arm(&f->callbacks, s->job.id, s->callback_url, s->callback_secret, on_armed, s)
+		    ? job_callbacks_arm(env->callbacks, s->job.id, s->callback_url, s->callback_secret, on_armed, s)
 		    : into_queue(s);
 	if (r == 0)
 		return 0;
-	auth_job_ended(f->auth, s->job.owner, 0, 0);
+	auth_job_ended(env->auth, s->job.owner, 0, 0);
 	not_now(s, r, &e);
 	refusal_of_queue(why, &e, false);
 	audit(s, "", refusal_word(why->kind));

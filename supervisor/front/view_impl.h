@@ -19,7 +19,6 @@
 #include "supervisor/journal/journal.h"
 #include "supervisor/queue/queue.h"
 
-struct front;
 struct http_request;
 struct ws;
 
@@ -38,7 +37,7 @@ struct kept {
 
 struct view {
 	struct view *next, **prev;
-	struct front *front;
+	struct views *all;
 	enum form form;
 	struct http_request *rq; /* SSE, NDJSON */
 	struct ws *ws;
@@ -64,12 +63,13 @@ struct view {
 };
 
 struct views {
+	const struct views_env *env;
 	struct view *first;
 	struct kept *kept;
-	unsigned count, n_asking;
+	unsigned n_asking;
 	uv_timer_t tick;
 	uv_timer_t input_tick; /* while one is_full */
-	unsigned ticks, n_timers;
+	unsigned ticks;
 };
 
 /* ---- views.c ---- */

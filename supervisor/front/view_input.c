@@ -7,7 +7,6 @@
 
 #include "runtime/base/base64.h"
 #include "supervisor/front/api.h"
-#include "supervisor/front/front_impl.h"
 #include "supervisor/front/signals.h"
 #include "supervisor/front/view_impl.h"
 #include "supervisor/http/http.h"
@@ -110,11 +109,11 @@ static const char *words_of(int r)
 /* What is not read yet stays with the client, which can tell when it is taken. */
 static void on_input_tick(uv_timer_t *t)
 {
-	struct front *f = t->data;
+	struct views *all = t->data;
 	bool is_any = false;
 
-	for (struct view *v = f->views->first; v; v = v->next) {
-		struct job *job = v->is_full ? engine_find(f->engine, &v->name) : NULL;
+	for (struct view *v = all->first; v; v = v->next) {
+		struct job *job = v->is_full ? engine_find(all->env->engine, &v->name) : NULL;
 
 		if (job && job_input_waiting(job) > INPUT_MOST / 2) {
 			is_any = true;
@@ -129,7 +128,7 @@ static void on_input_tick(uv_timer_t *t)
 
 static void pause_input(struct view *v)
 {
-	struct views *all = v->front->views;
+	struct views *all = v->all;
 
 	v->is_full = true;
 	ws_pause(v->ws, true);
@@ -140,7 +139,7 @@ static void pause_input(struct view *v)
 void view_message(struct ws *ws, bool is_text, const void *data, size_t size, void *arg)
 {
 	struct view *v = arg;
-	struct job *job = v->is_over ? NULL : engine_find(v->front->engine, &v->name);
+	struct job *job = v->is_over ? NULL : engine_find(v->all->env->engine, &v->name);
 	json_t *m = NULL, *answer;
 	int r;
 

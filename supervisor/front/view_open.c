@@ -8,7 +8,6 @@
 #include "runtime/base/text.h"
 #include "supervisor/auth/auth.h"
 #include "supervisor/front/api.h"
-#include "supervisor/front/front_impl.h"
 #include "supervisor/front/lookup.h"
 #include "supervisor/front/view_impl.h"
 #include "supervisor/front/views.h"
@@ -80,7 +79,7 @@ static const struct ws_handlers door_handlers = { on_door_message, on_ws_drain, 
 
 /* A request for a view, while we ask whose job it is. */
 struct opening {
-	struct front *front;
+	struct views *all;
 	struct http_request *rq;
 	char id[65];
 	uint64_t seen;
@@ -94,7 +93,7 @@ static void open_view(struct opening *o, const struct job_name *name, bool is_ov
 	struct view *v = NULL;
 	struct http_request *rq = o->rq;
 
-	if (!auth_is_valid(o->front->auth, front_caller(rq))) {
+	if (!auth_is_valid(o->all->env->auth, front_caller(rq))) {
 		http_error(rq, 401, "unauthorized", NULL, "the key was revoked");
 		return;
 	}
@@ -104,7 +103,7 @@ static void open_view(struct opening *o, const struct job_name *name, bool is_ov
 		return;
 	}
 	v->references = 1;
-	v->front = o->front;
+	v->all = o->all;
 	v->seen = o->seen;
 	v->door = o->door;
 	v->name = *name;
@@ -140,7 +139,8 @@ static void on_owner(const struct error *e, const struct queue_record *r, void *
 	struct opening *o = arg;
 	const struct caller *c = o->rq ? front_caller(o->rq) : NULL;
 	/* not kept anywhere yet, or nobody can say at the moment: what runs here is known here */
-	struct job *job = c && e ? engine_find_id(o->front->engine, caller_is_admin(c) ? NULL : c->owner, o->id) : NULL;
+	struct job *job =
+		c && e ? engine_find_id(o->all->env->engine, caller_is_admin(c) ? NULL : c->owner, o->id) : NULL;
 	struct job_name name;
 
 	if (job) {
@@ -161,9 +161,8 @@ static void on_owner(const struct error *e, const struct queue_record *r, void *
 	free(o);
 }
 
-static void open_request(struct http_request *rq, const struct opening *what)
+static void open_request(struct views *all, struct http_request *rq, const struct opening *what)
 {
-	struct front *f = front_of(rq);
 	struct opening *o = malloc(sizeof(*o));
 
 	if (!o) {
@@ -171,36 +170,36 @@ static void open_request(struct http_request *rq, const struct opening *what)
 		return;
 	}
 	*o = *what;
-	o->front = f;
+	o->all = all;
 	o->rq = rq;
 	http_on_gone(rq, on_opening_gone, o);
-	if (lookup_job(&f->lookup, front_caller(rq), o->id, on_owner, o) < 0) {
+	if (lookup_job(all->env->lookup, front_caller(rq), o->id, on_owner, o) < 0) {
 		api_busy(rq);
 		free(o);
 	}
 }
 
-static void open_own(struct http_request *rq, bool is_ws)
+static void open_own(struct views *all, struct http_request *rq, bool is_ws)
 {
 	struct opening o = { .is_ws = is_ws };
 
 	if (!start_number(rq, &o.seen))
 		return;
 	text_copy(o.id, sizeof(o.id), http_param(rq, "id"));
-	open_request(rq, &o);
+	open_request(all, rq, &o);
 }
 
-void views_events(struct http_request *rq)
+void views_events(struct views *all, struct http_request *rq)
 {
-	open_own(rq, false);
+	open_own(all, rq, false);
 }
 
-void views_stream(struct http_request *rq)
+void views_stream(struct views *all, struct http_request *rq)
 {
-	open_own(rq, true);
+	open_own(all, rq, true);
 }
 
-void views_door(struct http_request *rq, const char *id, view_door_fn *door)
+void views_door(struct views *all, struct http_request *rq, const char *id, view_door_fn *door)
 {
 	struct opening o = { .is_ws = true, .door = door };
 
@@ -209,5 +208,5 @@ void views_door(struct http_request *rq, const char *id, view_door_fn *door)
 		return;
 	}
 	text_copy(o.id, sizeof(o.id), id);
-	open_request(rq, &o);
+	open_request(all, rq, &o);
 }

@@ -8,8 +8,8 @@
 
 #include "runtime/base/error.h"
 #include "runtime/base/text.h"
-#include "supervisor/front/front_impl.h"
 #include "supervisor/front/lookup.h"
+#include "supervisor/front/sources.h"
 #include "supervisor/front/view_impl.h"
 #include "supervisor/http/http.h"
 #include "supervisor/jobs/engine.h"
@@ -72,7 +72,6 @@ void view_over(struct view *v)
 		if (v->next)
 			v->next->prev = v->prev;
 		v->prev = NULL;
-		v->front->views->count--;
 	}
 }
 
@@ -176,7 +175,7 @@ static void send_end(struct view *v, unsigned attempt, const char *status, const
 /* Views of one finished job share what was read: each with a copy of its own, forty of 7 MB took 550 MiB. */
 static struct kept *find_kept(const struct view *v, const struct queue_record *r)
 {
-	for (const struct view *i = v->front->views->first; i; i = i->next) {
+	for (const struct view *i = v->all->first; i; i = i->next) {
 		if (i->kept && job_name_equal(&i->name, &v->name) &&
 		    journal_is_of_blob(i->kept->journal, r->journal, r->journal_size))
 			return i->kept;
@@ -203,7 +202,7 @@ static bool may_keep(const struct views *all, const char *owner, size_t bytes)
 /* Without a reference yet: attach() takes the first. Returns 0, -ENOBUFS when too many are held, or -errno. */
 static int keep(struct view *v, const struct queue_record *r, struct kept **ret)
 {
-	struct views *all = v->front->views;
+	struct views *all = v->all;
 	struct kept *k = calloc(1, sizeof(*k));
 	int e = k ? 0 : -ENOMEM;
 
@@ -246,11 +245,11 @@ static void attach_record(struct view *v, const struct queue_record *r)
 /* It runs on another node: a source may have its events. */
 static void follow(struct view *v)
 {
-	struct front *f = v->front;
+	const struct sources *from = v->all->env->sources;
 	struct journal *journal = NULL;
 
-	for (size_t i = 0; i < f->sources.n && !journal; i++) {
-		struct source *s = f->sources.all[i];
+	for (size_t i = 0; i < from->n && !journal; i++) {
+		struct source *s = from->all[i];
 
 		if (s->space == v->name.space && s->ops->follow && s->ops->follow(s->self, v->name.id, &journal) < 0)
 			journal = NULL;
@@ -265,12 +264,11 @@ static void follow(struct view *v)
 static void on_record(const struct error *e, const struct queue_record *r, void *arg)
 {
 	struct view *v = arg;
-	struct front *f = v->front;
+	struct views *all = v->all;
 	bool again = v->ask_again;
 
 	v->is_asking = v->ask_again = false;
-	if (f->views)
-		f->views->n_asking--;
+	all->n_asking--;
 	if (v->is_over || v->journal)
 		; /* it left, or the job began meanwhile */
 	else if (again)
@@ -282,20 +280,20 @@ static void on_record(const struct error *e, const struct queue_record *r, void 
 	else if (!e && (r->job.state == QUEUE_DONE || r->job.state == QUEUE_DEAD || r->job.state == QUEUE_CANCELLED))
 		attach_record(v, r); /* any other failure: the next sign of life asks again */
 	view_unref(v);
-	ask_waiting(f->views);
+	ask_waiting(all);
 }
 
 /* What does the queue say of it? An answer holds a whole journal, so only a few are on their way at a time. */
 static void ask(struct view *v)
 {
-	struct views *all = v->front->views;
+	struct views *all = v->all;
 
 	if (v->is_asking) {
 		v->ask_again = true;
 		return;
 	}
 	v->must_wait = all->n_asking >= ASKING_MAX;
-	if (!v->must_wait && lookup_again(&v->front->lookup, &v->name, true, on_record, v) == 0) {
+	if (!v->must_wait && lookup_again(v->all->env->lookup, &v->name, true, on_record, v) == 0) {
 		v->is_asking = true;
 		v->references++;
 		all->n_asking++;
@@ -304,26 +302,26 @@ static void ask(struct view *v)
 
 static void ask_waiting(struct views *all)
 {
-	for (struct view *v = all ? all->first : NULL; v && all->n_asking < ASKING_MAX; v = v->next) {
+	for (struct view *v = all->first; v && all->n_asking < ASKING_MAX; v = v->next) {
 		if (v->must_wait)
 			ask(v);
 	}
 }
 
-void views_started(struct front *f, struct job *job)
+void views_started(struct views *all, struct job *job)
 {
 	struct job_name name = job_name(job);
 
-	for (struct view *v = f->views->first, *next; v; v = next) {
+	for (struct view *v = all->first, *next; v; v = next) {
 		next = v->next;
 		if (!v->journal && job_name_equal(&v->name, &name))
 			attach(v, job_journal(job), job_attempt(job), NULL);
 	}
 }
 
-void views_recorded(struct front *f, const struct job_name *name)
+void views_recorded(struct views *all, const struct job_name *name)
 {
-	for (struct view *v = f->views->first, *next; v; v = next) {
+	for (struct view *v = all->first, *next; v; v = next) {
 		next = v->next;
 		if (!job_name_equal(&v->name, name))
 			continue;
@@ -335,9 +333,9 @@ void views_recorded(struct front *f, const struct job_name *name)
 	}
 }
 
-void views_returned(struct front *f, const struct job_name *name, unsigned attempt)
+void views_returned(struct views *all, const struct job_name *name, unsigned attempt)
 {
-	for (struct view *v = f->views->first, *next; v; v = next) {
+	for (struct view *v = all->first, *next; v; v = next) {
 		next = v->next;
 		if (!job_name_equal(&v->name, name) || (v->journal && v->attempt != attempt))
 			continue;
@@ -346,31 +344,25 @@ void views_returned(struct front *f, const struct job_name *name, unsigned attem
 	}
 }
 
-void views_revoke(struct front *f, const char *key_id)
+void views_revoke(struct views *all, const char *key_id)
 {
-	for (struct view *v = f->views->first, *next; v; v = next) {
+	for (struct view *v = all->first, *next; v; v = next) {
 		next = v->next;
 		if (strcmp(v->key_id, key_id) == 0)
 			view_end(v, WS_POLICY, "the key was revoked");
 	}
 }
 
-unsigned views_count(const struct front *f)
-{
-	return f->views->count;
-}
-
 void view_begin(struct view *v)
 {
-	struct views *all = v->front->views;
-	struct job *job = engine_find(v->front->engine, &v->name);
+	struct views *all = v->all;
+	struct job *job = engine_find(all->env->engine, &v->name);
 
 	v->next = all->first;
 	v->prev = &all->first;
 	if (v->next)
 		v->next->prev = &v->next;
 	all->first = v;
-	all->count++;
 	if (job)
 		attach(v, job_journal(job), job_attempt(job), NULL);
 	else
@@ -382,50 +374,29 @@ void view_begin(struct view *v)
 /* With several nodes a job may begin, and end, where nobody tells us: ask for those that are waited for. */
 static void on_tick(uv_timer_t *t)
 {
-	struct front *f = t->data;
-	struct views *all = f->views;
+	struct views *all = t->data;
 	bool is_keep_alive = ++all->ticks % (KEEP_ALIVE_MS / TICK_MS) == 0;
 
 	for (struct view *v = all->first, *next; v; v = next) {
 		next = v->next;
 		if (is_keep_alive && v->form == FORM_SSE && v->rq && !v->is_late && view_queued(v) == 0)
 			(void)http_stream_write(v->rq, ": still here\n\n", 14);
-		if (!v->journal && (f->redis || is_keep_alive))
+		if (!v->journal && (all->env->has_other_nodes || is_keep_alive))
 			ask(v);
 	}
 }
 
-int views_new(struct front *f, struct error *err)
+int views_new(const struct views_env *env, struct views **ret, struct error *err)
 {
 	struct views *all = calloc(1, sizeof(*all));
 
 	if (!all)
 		return error_set(err, ENOMEM, "out of memory");
-	f->views = all;
-	uv_timer_init(&f->loop, &all->tick);
-	uv_timer_init(&f->loop, &all->input_tick);
-	all->n_timers = 2;
-	all->tick.data = all->input_tick.data = f;
-	uv_timer_start(&all->tick, on_tick, TICK_MS, TICK_MS);
-	return 0;
-}
-
-static void on_closed(uv_handle_t *h)
-{
-	struct views *all = h->data;
-
-	if (--all->n_timers == 0)
-		free(all);
-}
-
-void views_free(struct front *f)
-{
-	struct views *all = f->views;
-
-	if (!all)
-		return;
-	f->views = NULL;
+	all->env = env;
+	uv_timer_init(env->loop, &all->tick);
+	uv_timer_init(env->loop, &all->input_tick);
 	all->tick.data = all->input_tick.data = all;
-	uv_close((uv_handle_t *)&all->tick, on_closed);
-	uv_close((uv_handle_t *)&all->input_tick, on_closed);
+	uv_timer_start(&all->tick, on_tick, TICK_MS, TICK_MS);
+	*ret = all;
+	return 0;
 }

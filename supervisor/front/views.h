@@ -15,23 +15,38 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <uv.h>
 
+struct auth;
+struct engine;
 struct error;
-struct front;
 struct http_request;
 struct job;
 struct job_name;
 struct journal_event;
+struct lookup_env;
+struct sources;
+struct views;
 
-int views_new(struct front *f, struct error *err); /* sets f->views */
-void views_free(struct front *f);
+/* What is needed of the node. Borrowed, and so is what it names, for the life of the process. */
+struct views_env {
+	uv_loop_t *loop;
+	struct engine *engine;
+	const struct auth *auth; /* asked while requests are served */
+	const struct sources *sources;
+	const struct lookup_env *lookup;
+	bool has_other_nodes; /* a job may begin and end where nobody tells us */
+};
+
+/* ret: for the life of the process. */
+int views_new(const struct views_env *env, struct views **ret, struct error *err);
 
 /*
  * GET /v1/jobs/{id}/events and WS /v1/jobs/{id}/stream: answers rq, now or by and by.
  * kind by the request: Accept: application/x-ndjson, otherwise SSE; WebSocket by its route.
  */
-void views_events(struct http_request *rq);
-void views_stream(struct http_request *rq);
+void views_events(struct views *all, struct http_request *rq);
+void views_stream(struct views *all, struct http_request *rq);
 
 /*
  * A WebSocket in the words of another door. From the first event on, one way: what the client says is ignored. Closed
@@ -50,14 +65,13 @@ struct view_memory {    /* what a door keeps between the events of one attempt; 
 typedef int view_door_fn(json_t *messages, const char *job_id, const struct journal_event *e,
 			 struct view_memory *memory);
 /* id: from the request, hostile. Answers rq, now or by and by. */
-void views_door(struct http_request *rq, const char *id, view_door_fn *door);
+void views_door(struct views *all, struct http_request *rq, const char *id, view_door_fn *door);
 
 /* What happens to jobs. */
-void views_started(struct front *f, struct job *job);
-void views_recorded(struct front *f, const struct job_name *name);                   /* its result is durable */
-void views_returned(struct front *f, const struct job_name *name, unsigned attempt); /* it will run again, or is dead */
+void views_started(struct views *all, struct job *job);
+void views_recorded(struct views *all, const struct job_name *name); /* its result is durable */
+void views_returned(struct views *all, const struct job_name *name,
+		    unsigned attempt); /* it will run again, or is dead */
 
 /* A key is gone: every view that was opened with it ends, and with it what it could say to the job. */
-void views_revoke(struct front *f, const char *key_id);
-
-unsigned views_count(const struct front *f);
+void views_revoke(struct views *all, const char *key_id);
