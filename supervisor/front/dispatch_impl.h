@@ -1,4 +1,13 @@
-/* Between dispatch.c, recover.c and able.c: see dispatch.h. Runs in: front, on the loop. */
+/*
+ * Inside of the dispatcher, between its files and able.c. Others include dispatch.h.
+ *
+ *   dispatch.c   slots and turns: what is started next, and whom to ask for more; leases renewed; draining
+ *   direct.c     runs that a client waits for
+ *   leased.c     jobs that were leased from a source
+ *   recover.c    what an earlier front left
+ *
+ * Runs in: front, on the loop.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -13,6 +22,7 @@
 #include "supervisor/share.h"
 
 struct error;
+struct job_result;
 struct job_spec;
 struct source;
 
@@ -73,20 +83,29 @@ struct dispatch {
 	struct dispatch_counts counts;
 };
 
-/* Take charge of a lease. NULL: out of memory. */
-struct leased *dispatch_lease(struct dispatch *p, struct source *source, const struct queue_job *q);
+/* ---- dispatch.c ---- */
 
-/* Run a leased job, in the sandbox of offer if there is one (its descriptors are taken). */
-void dispatch_start(struct dispatch *p, struct source *source, const struct queue_job *q, struct offer *offer);
+char *dispatch_result_text(const struct job_result *result, struct job *job); /* owned; NULL out of memory */
+void dispatch_check_drained(struct dispatch *p);
 
-/* A sandbox that nobody wants. */
-void dispatch_refuse_offer(struct dispatch *p, struct offer *offer);
+/* ---- direct.c ---- */
 
-/* The job is not at work here (any more): it may run again, or is dead. l is gone by and by. */
-void dispatch_give_back(struct leased *l, const char *reason, enum queue_give how);
-
+/* The one whose turn it is; there is one. */
+void dispatch_start_direct(struct dispatch *p);
 /* Its client is told, and nothing is recorded. d is gone. */
 void dispatch_fail_direct(struct direct *d, const struct error *e);
 void dispatch_fail_waiting(struct dispatch *p, const struct error *e); /* all that wait for their turn */
 
-void dispatch_check_drained(struct dispatch *p);
+/* ---- leased.c ---- */
+
+/* Run a leased job, in the sandbox of offer if there is one (its descriptors are taken). */
+void dispatch_start(struct dispatch *p, struct source *source, const struct queue_job *q, struct offer *offer);
+/* The job is not at work here (any more): it may run again, or is dead. l is gone by and by. */
+void dispatch_give_back(struct leased *l, const char *reason, enum queue_give how);
+/* queue_extend_fn, arg is the dispatcher: a lease that was lost ends its run. */
+void dispatch_extended(const struct error *e, const char *id, unsigned attempt, void *dispatch);
+
+/* ---- recover.c ---- */
+
+/* A sandbox that nobody wants. */
+void dispatch_refuse_offer(struct dispatch *p, struct offer *offer);
