@@ -209,10 +209,50 @@ static int spec_of(struct dispatch *p, const struct source *source, const struct
 	return job_spec_parse(q->spec, q->spec_size, &context, ret, NULL, err);
 }
 
+/*
+ * All that is needed before it is run. is_alive: it runs already. ret: owned, on failure as well, when it is set.
+ * Returns 0, -EAGAIN: not here and now; another -errno: it can never run.
+ */
+static int prepare(struct leased *l, const struct queue_job *q, bool is_alive, struct job_spec **ret, struct error *err)
+{
+	struct dispatch *p = l->dispatch;
+	int r = spec_of(p, l->source, q, ret, err);
+
+	if (r < 0) {
+		log_warning(LOG_FACTS(LOG_STR("job", q->id), LOG_STR("error", err->text)), "this job can never run");
+		return r;
+	}
+	if (!is_alive && !able_takes_work(p->env->able)) /* it was on its way when we ceased to */
+		return error_set(err, EAGAIN, "the node cannot run jobs at the moment");
+	l->has_callback = (*ret)->callback_url != NULL;
+	return job_callbacks_arm_leased(p->env->callbacks, l->source->space, l->id, *ret, err);
+}
+
+static void refuse(struct leased *l, struct offer *offer, int r, const struct error *e)
+{
+	if (offer)
+		dispatch_refuse_offer(l->dispatch, offer);
+	if (r == -EAGAIN)
+		dispatch_give_back(l, e->text, QUEUE_UNSTARTED);
+	else
+		bury(l, e->text);
+}
+
+static void note_start(struct leased *l, bool was_alive)
+{
+	struct dispatch *p = l->dispatch;
+
+	p->n_running++;
+	p->counts.started++;
+	p->counts.adopted += was_alive;
+	views_started(p->env->views, l->job);
+	if (l->source->ops->started)
+		l->source->ops->started(l->source->self, l->job);
+}
+
 void dispatch_start(struct dispatch *p, struct source *source, const struct queue_job *q, struct offer *offer)
 {
 	struct leased *l = lease(p, source, q);
-	struct job_spec *spec = NULL;
 	struct error e = ERROR_INIT;
 	struct job_order order = { .id = q->id,
 				   .owner = q->owner,
@@ -222,32 +262,17 @@ void dispatch_start(struct dispatch *p, struct source *source, const struct queu
 				   .queued_ms = q->queued_ms,
 				   .over = on_leased_over,
 				   .arg = l };
-	int r = l ? spec_of(p, source, q, &spec, &e) : error_set(&e, ENOMEM, "out of memory");
+	int r;
 
-	if (r < 0) {
-		log_warning(LOG_FACTS(LOG_STR("job", q->id), LOG_STR("error", e.text)), "this job can never run");
+	if (!l) {
 		if (offer)
 			dispatch_refuse_offer(p, offer);
-		if (l)
-			bury(l, e.text);
 		return;
 	}
-	order.spec = spec;
-	if (!offer && !able_takes_work(p->env->able)) { /* it was on its way when we ceased to */
-		job_spec_free(spec);
-		dispatch_give_back(l, "the node cannot run jobs at the moment", QUEUE_UNSTARTED);
-		return;
-	}
-	l->has_callback = spec->callback_url != NULL;
-	r = job_callbacks_arm_leased(p->env->callbacks, source->space, l->id, spec, &e);
+	r = prepare(l, q, offer != NULL, &order.spec, &e);
 	if (r < 0) {
-		job_spec_free(spec);
-		if (offer)
-			dispatch_refuse_offer(p, offer);
-		if (r == -EAGAIN)
-			dispatch_give_back(l, e.text, QUEUE_UNSTARTED);
-		else
-			bury(l, e.text);
+		job_spec_free(order.spec);
+		refuse(l, offer, r, &e);
 		return;
 	}
 	r = offer ? engine_adopt(p->env->engine, &offer->m, &offer->fds, &order, &l->job, &e)
@@ -256,12 +281,7 @@ void dispatch_start(struct dispatch *p, struct source *source, const struct queu
 		dispatch_give_back(l, e.text, QUEUE_FAILED);
 		return;
 	}
-	p->n_running++;
-	p->counts.started++;
-	p->counts.adopted += offer != NULL;
-	views_started(p->env->views, l->job);
-	if (source->ops->started)
-		source->ops->started(source->self, l->job);
+	note_start(l, offer != NULL);
 	if (q->is_ending)
 		job_cancel(l->job, "cancelled by its owner");
 }
