@@ -43,17 +43,34 @@ static int may_run(const struct auth_allow *a, struct job_spec *spec, struct ref
 	return 0;
 }
 
+static struct job_ceilings ceilings_of(const struct auth_allow *allow)
+{
+	if (!allow)
+		return (struct job_ceilings){ .wall_ns = 0 };
+	return (struct job_ceilings){
+		.wall_ns = allow->wall_ms * NS_PER_MS,
+		.memory_bytes = allow->memory,
+		.processes = allow->processes,
+		.output_bytes = allow->output,
+		.disk_bytes = allow->disk,
+	};
+}
+
+/* Somebody named a policy that is not there, or not theirs to name. */
+static void note_policy(const struct submit_env *env, const struct caller *caller, const char *text)
+{
+	struct audit_who who;
+
+	auth_audit_caller(caller, &who);
+	auth_audit_write(env->auth, &who, "policy.refused", "", text);
+	metrics_add(env->metrics, METRIC_POLICY_REFUSALS_TOTAL, METRIC_PLAIN, 1);
+}
+
 int submit_parse(const struct submit_env *env, const struct caller *caller, const char *text, size_t size,
 		 bool is_queued, struct job_spec **ret, struct refusal *why)
 {
 	const struct auth_allow *allow = auth_allowed(env->auth, caller);
-	const struct job_ceilings ceilings = {
-		.wall_ns = allow ? allow->wall_ms * NS_PER_MS : 0,
-		.memory_bytes = allow ? allow->memory : 0,
-		.processes = allow ? allow->processes : 0,
-		.output_bytes = allow ? allow->output : 0,
-		.disk_bytes = allow ? allow->disk : 0,
-	};
+	const struct job_ceilings ceilings = ceilings_of(allow);
 	const struct job_context context = {
 		.settings = env->settings,
 		.of_key = &ceilings,
@@ -67,25 +84,20 @@ int submit_parse(const struct submit_env *env, const struct caller *caller, cons
 	};
 	struct error e = ERROR_INIT;
 	char field[160] = "";
-	int r;
+	int r = job_spec_parse(text, size, &context, ret, field, &e);
 
-	r = job_spec_parse(text, size, &context, ret, field, &e);
-	if (r == 0 && allow && may_run(allow, *ret, why) < 0) {
+	if (r < 0) {
+		refusal_of_spec(why, r, field, &e);
+		if (env->auth && strcmp(field, "policy") == 0)
+			note_policy(env, caller, e.text);
+		return -1;
+	}
+	if (allow && may_run(allow, *ret, why) < 0) {
 		job_spec_free(*ret);
 		*ret = NULL;
 		return -1;
 	}
-	if (r == 0)
-		return 0;
-	refusal_of_spec(why, r, field, &e);
-	if (env->auth && strcmp(field, "policy") == 0) { /* one that is not there, or not theirs to name */
-		struct audit_who who;
-
-		auth_audit_caller(caller, &who);
-		auth_audit_write(env->auth, &who, "policy.refused", "", e.text);
-		metrics_add(env->metrics, METRIC_POLICY_REFUSALS_TOTAL, METRIC_PLAIN, 1);
-	}
-	return -1;
+	return 0;
 }
 
 /* ---- one job on its way into the database ---- */
