@@ -382,6 +382,11 @@ static int submit_shared(void *self, const struct queue_job *job, queue_submit_f
 	return redis_submit(self, job, fn, arg);
 }
 
+static int get_named(void *self, const char *owner, const char *key, queue_get_fn *fn, void *arg)
+{
+	return queue_get_key(self, owner, key, fn, arg);
+}
+
 static int start_able(struct front *f, struct error *err)
 {
 	f->able_env = (struct able_env){
@@ -443,7 +448,7 @@ static int start_rooms(struct front *f, struct error *err)
 {
 	int r;
 
-	f->lookup = (struct lookup_env){ .sources = &f->sources, .names = f->queue };
+	f->lookup = (struct lookup_env){ .sources = &f->sources, .get_named = get_named, .self = f->queue };
 	f->record = (struct record_env){ .loop = &f->loop, .auth = f->auth };
 	r = start_able(f, err);
 	if (r == 0)

@@ -160,7 +160,7 @@ int lookup_job(const struct lookup_env *env, const struct caller *caller, const 
 	if (our_id_is(l->id) || l->is_no_id) /* nobody can have given it */
 		return start(l);
 	lookup_key(l->id, key);
-	if (queue_get_key(env->names, l->owner, key, on_named, l) == 0)
+	if (env->get_named(env->self, l->owner, key, on_named, l) == 0)
 		return 0;
 	free(l);
 	return -EAGAIN;

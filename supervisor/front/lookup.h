@@ -16,7 +16,9 @@ struct sources;
 /* What it asks. All of it is borrowed, and outlives every question. */
 struct lookup_env {
 	const struct sources *sources;
-	struct queue *names; /* of sources->home: where the names are kept that owners gave */
+	/* as queue_get_key() says: where the names are kept that owners gave, which is that of sources->home */
+	int (*get_named)(void *self, const char *owner, const char *key, queue_get_fn *fn, void *arg);
+	void *self;
 };
 
 /*
