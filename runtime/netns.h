@@ -6,9 +6,18 @@
 
 struct error;
 
+/* What making them needs, kept between two of them. All zero: nothing yet. */
+struct netns_maker {
+	int proc_fd;        /* a procfs of our own */
+	unsigned uses_left; /* before it is made anew; 0: there is none */
+};
+
 /*
  * A new namespace with lo up and nothing else; ports below 1024 are open to everybody inside (they mean nothing
  * outside). Returns an owned descriptor (it lives as long as that or a process in it), or -errno.
  * Runs in: monitor, cubit-sandbox; single-threaded, root: the caller visits the new namespace and comes back.
  */
-int netns_new(struct error *err);
+int netns_new(struct netns_maker *m, struct error *err);
+
+/* Give up what is kept. */
+void netns_maker_done(struct netns_maker *m);

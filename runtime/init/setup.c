@@ -107,32 +107,6 @@ static int become_root(struct failure *f)
 	return 0;
 }
 
-/*
- * What the kernel counts per user and charges up to the root of the host: bounded here for our user namespace,
- * /proc/sys/user is that of whoever opens it. A kernel without one of them has nothing to take.
- */
-static int bound_counters(struct failure *f)
-{
-	static const struct {
-		const char *path, *value;
-	} rows[] = {
-		{ "/proc/sys/user/max_inotify_instances", "16" },
-		{ "/proc/sys/user/max_inotify_watches", "8192" },
-		{ "/proc/sys/user/max_fanotify_groups", "0" },
-		{ "/proc/sys/user/max_user_namespaces", "0" },
-	};
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		int r = fd_write_file(AT_FDCWD, rows[i].path, rows[i].value, NULL);
-
-		if (r < 0 && r != -ENOENT) {
-			errno = -r;
-			return fail(f, AGENT_STAGE_IDENTITY, rows[i].path);
-		}
-	}
-	return 0;
-}
-
 static int enter_cgroup_ns(const struct init *in, struct failure *f)
 {
 	/* Not a clone flag: the namespace's root is the caller's group at this moment, cgroup_namespaces(7), and a
@@ -144,18 +118,60 @@ static int enter_cgroup_ns(const struct init *in, struct failure *f)
 }
 
 /*
+ * What the kernel counts per user and charges up to the root of the host: bounded here for our user namespace. `sys/user`
+ * is that of whoever opens it, in whatever procfs: in ours, while it can still be written to. Below the host's it has an
+ * entry for every namespace of the machine, which the kernel looks through one by one. A kernel without one of them has
+ * nothing to take.
+ */
+static int bound_counters(int proc, struct failure *f)
+{
+	static const struct {
+		const char *path, *value;
+	} rows[] = {
+		{ "sys/user/max_inotify_instances", "16" },
+		{ "sys/user/max_inotify_watches", "8192" },
+		{ "sys/user/max_fanotify_groups", "0" },
+		{ "sys/user/max_user_namespaces", "0" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int r = fd_write_file(proc, rows[i].path, rows[i].value, NULL);
+
+		if (r < 0 && r != -ENOENT) {
+			errno = -r;
+			return fail(f, AGENT_STAGE_PROC, rows[i].path);
+		}
+	}
+	return 0;
+}
+
+/* A procfs of the sandbox's own, detached: written to by us, then read-only for everybody. -1 with f filled. */
+static int open_proc(struct failure *f)
+{
+	static const struct mount_option options[] = { { "hidepid", "invisible" }, { NULL, NULL } };
+	struct mount_attr for_good = { .attr_set = MOUNT_ATTR_RDONLY };
+	cleanup_fd int proc = new_mount("proc", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+
+	if (proc < 0)
+		return fail(f, AGENT_STAGE_PROC, "procfs (is /proc of the host partly hidden?)");
+	if (bound_counters(proc, f) < 0)
+		return -1;
+	if (syscall(SYS_mount_setattr, proc, "", AT_EMPTY_PATH, &for_good, sizeof(for_good)) < 0)
+		return fail(f, AGENT_STAGE_PROC, "read-only procfs");
+	return fd_take(&proc);
+}
+
+/*
  * The root is attached over the old one and becomes the working directory; it is made the root in change_root().
  * /proc must be mounted while the old one is still visible: the kernel allows a procfs in a user namespace only if
  * an unobstructed one can be seen (mount_too_revealing).
  */
 static int attach_root(struct init *in, int root, int *dev, struct failure *f)
 {
-	static const struct mount_option proc_options[] = { { "hidepid", "invisible" }, { NULL, NULL } };
-	int proc = new_mount("proc", proc_options,
-			     MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	int proc = open_proc(f);
 
 	if (proc < 0)
-		return fail(f, AGENT_STAGE_PROC, "procfs (is /proc of the host partly hidden?)");
+		return -1;
 	in->loadavg_fd = openat(proc, "loadavg", O_RDONLY | O_CLOEXEC); /* a file of ours will lie over it */
 	if (sys_move_mount(root, AT_FDCWD, "/") < 0) {
 		fd_close(&proc);
@@ -516,7 +532,7 @@ int setup_sandbox(struct init *in, const int fds[SETUP_FDS], struct failure *f)
 
 	if (is_faulty(in, AGENT_STAGE_RECEIVE, f))
 		return -1;
-	if (is_faulty(in, AGENT_STAGE_IDENTITY, f) || become_root(f) < 0 || bound_counters(f) < 0)
+	if (is_faulty(in, AGENT_STAGE_IDENTITY, f) || become_root(f) < 0)
 		return -1;
 	if (is_faulty(in, AGENT_STAGE_CGROUP_NS, f) || enter_cgroup_ns(in, f) < 0)
 		return -1;

@@ -4,7 +4,6 @@
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
-#include "runtime/netns.h"
 
 int netns_pool_take(struct netns_pool *p, struct error *err)
 {
@@ -12,7 +11,7 @@ int netns_pool_take(struct netns_pool *p, struct error *err)
 
 	if (p->n > 0)
 		return fd_take(&p->fds[--p->n]);
-	fd = netns_new(err);
+	fd = netns_new(&p->maker, err);
 	if (fd >= 0)
 		p->is_broken = false;
 	return fd;
@@ -21,7 +20,7 @@ int netns_pool_take(struct netns_pool *p, struct error *err)
 void netns_pool_add(struct netns_pool *p)
 {
 	struct error err = ERROR_INIT;
-	int fd = netns_new(&err);
+	int fd = netns_new(&p->maker, &err);
 
 	if (fd < 0) {
 		p->is_broken = true;
@@ -35,4 +34,5 @@ void netns_pool_done(struct netns_pool *p)
 {
 	while (p->n > 0)
 		fd_close(&p->fds[--p->n]);
+	netns_maker_done(&p->maker);
 }

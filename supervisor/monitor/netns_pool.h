@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "runtime/netns.h"
+
 struct error;
 
 enum { NETNS_AHEAD = 8 };
@@ -11,6 +13,7 @@ enum { NETNS_AHEAD = 8 };
 struct netns_pool {
 	int fds[NETNS_AHEAD];
 	size_t n;
+	struct netns_maker maker;
 	bool is_broken; /* making one failed: not tried again on the side until a take went well */
 };
 

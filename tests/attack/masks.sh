@@ -84,6 +84,26 @@ for root in '' --root; do
 	is "$opened" '' "nothing in /proc can be opened for writing${root:+ by root inside}"
 done
 
+# ---- what is counted per user is bounded for the sandbox's own, and nothing of the host was written to ----
+bounds='max_inotify_instances 16
+max_inotify_watches 8192
+max_fanotify_groups 0
+max_user_namespaces 0'
+host_before=$(grep -H . /proc/sys/user/* /proc/sys/net/ipv4/ip_unprivileged_port_start)
+for root in '' --root; do
+	words=()
+	while read -r name _; do
+		words+=(cat "/proc/sys/user/$name" ';')
+	done <<<"$bounds"
+	# shellcheck disable=SC2086 # empty or one word
+	run $root --pooled-net -- /bin/payload each "${words[@]}" cat /proc/sys/net/ipv4/ip_unprivileged_port_start
+	while read -r name value; do
+		is "$(answer "cat /proc/sys/user/$name")" "$value" "user.$name is $value${root:+ for root inside}"
+	done <<<"$bounds"
+	is "$(answer 'cat /proc/sys/net/ipv4/ip_unprivileged_port_start')" 0 'every port may be used inside'
+done
+is "$(grep -H . /proc/sys/user/* /proc/sys/net/ipv4/ip_unprivileged_port_start)" "$host_before" '... and those of the host are as they were'
+
 # ---- devices ----
 run -- /bin/payload each ls /dev ';' stat /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty ';' \
 	write /dev/x x ';' call mknod /tmp/n 020666 0x103 ';' call mknod /tmp/n 060666 0x800 ';' call mknod /tmp/n 010666 0 ';' \

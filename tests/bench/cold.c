@@ -53,6 +53,7 @@ struct contender {
 
 static struct sandbox_host *host;
 static struct policy_filter *filter;
+static struct netns_maker net_maker;
 static int rootfs_fd = -1;
 static uint64_t create_ns, ready_ns;
 
@@ -170,7 +171,7 @@ static uint64_t measure_us(const struct contender *c, unsigned n)
 	spec.filter = filter->program;
 	spec.filter_bytes = filter->n_instructions * sizeof(*filter->program);
 	if (c->is_pooled_net) {
-		net = netns_new(&err);
+		net = netns_new(&net_maker, &err);
 		if (net < 0)
 			die("pool", &err);
 		spec.netns_fd = net;

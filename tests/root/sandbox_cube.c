@@ -369,12 +369,14 @@ static void test_given_network(void)
 {
 	const struct agent_connect to = { .port = 8080 };
 	struct error err = ERROR_INIT;
-	cleanup_fd int net = netns_new(&err);
+	struct netns_maker maker = { 0 };
+	cleanup_fd int net = netns_new(&maker, &err);
 	struct guest_call *server, *c;
 	struct sandbox_spec spec;
 	struct sandbox *s;
 
 	need(net >= 0, "a network namespace made ahead %s", err.text);
+	netns_maker_done(&maker);
 	test_host_spec(&host, &spec);
 	spec.netns_fd = net;
 	s = begin(&spec);

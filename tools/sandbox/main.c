@@ -67,6 +67,7 @@ struct session {
 	int disk_fd, input_fd;
 	int nets[NET_POOL];
 	size_t n_nets;
+	struct netns_maker net_maker;
 	struct buf output[2];
 	bool has_report;
 	struct agent_ready report;
@@ -224,6 +225,7 @@ static void session_close(struct session *s)
 	used_image_close(&s->image);
 	while (s->n_nets > 0)
 		fd_close(&s->nets[--s->n_nets]);
+	netns_maker_done(&s->net_maker);
 	fd_close(&s->disk_fd);
 	fd_close(&s->input_fd);
 	policy_filter_unref(s->filter);
@@ -329,7 +331,7 @@ static int run_once(struct session *s, char id[33], struct run_result *ret, stru
 static int refill_nets(struct session *s, struct error *err)
 {
 	while (s->o.is_net_pooled && s->n_nets < NET_POOL) {
-		int fd = netns_new(err);
+		int fd = netns_new(&s->net_maker, err);
 
 		if (fd < 0)
 			return fd;
