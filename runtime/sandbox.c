@@ -38,6 +38,7 @@ struct sandbox_host {
 	bool is_kept_open;
 	struct idrange_pool *ids;
 	int run_fd, init_fd, null_fd;
+	int low_fd; /* a low number for what a child needs of its parent's descriptors: see clone_child() */
 	bool allow_unenforced;
 };
 
@@ -104,7 +105,7 @@ int sandbox_host_open(const struct sandbox_host_options *o, struct sandbox_host 
 
 	if (!host)
 		return error_errno(err, ENOMEM, "sandbox host");
-	host->run_fd = host->init_fd = host->null_fd = -1;
+	host->run_fd = host->init_fd = host->null_fd = host->low_fd = -1;
 	/* none open yet: closing a half-built host must not close descriptor 0 */
 	host->cgroups.v2.base_fd = -1;
 	for (int c = 0; c < CGROUP_CONTROLLERS; c++)
@@ -132,6 +133,11 @@ int sandbox_host_open(const struct sandbox_host_options *o, struct sandbox_host 
 		r = host->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 		if (r < 0)
 			r = error_errno(err, errno, "open '/dev/null'");
+	}
+	if (r >= 0) {
+		r = host->low_fd = fcntl(host->null_fd, F_DUPFD_CLOEXEC, 0);
+		if (r < 0)
+			r = error_errno(err, errno, "keep a descriptor");
 	}
 	if (r >= 0)
 		r = idrange_each_orphan(host->ids, sweep_orphan, host, err);
@@ -182,6 +188,7 @@ void sandbox_host_close(struct sandbox_host *host)
 	fd_close(&host->run_fd);
 	fd_close(&host->init_fd);
 	fd_close(&host->null_fd);
+	fd_close(&host->low_fd);
 	free(host);
 }
 
@@ -245,36 +252,56 @@ static int map_ids(const struct sandbox *s, bool deny_setgroups, struct error *e
 	return r < 0 ? r : write_map(s->pid, "uid_map", s->id_base, err);
 }
 
+/* The limit on cpu time comes later: limit_cpu(). */
 static int make_group(struct sandbox *s, const struct sandbox_spec *spec, struct error *err)
 {
 	const struct cgroup_host *where = spec->outlive ? &s->host->kept : &s->host->cgroups;
+	struct cgroup_limits limits = spec->limits;
 	int r = spec->outlive ? open_kept(s->host, err) : 0;
 
-	return r < 0 ? r : cgroup_create(where, s->id, &spec->limits, s->host->allow_unenforced, &s->cgroup, err);
+	limits.cpu_max_milli = 0;
+	return r < 0 ? r : cgroup_create(where, s->id, &limits, s->host->allow_unenforced, &s->cgroup, err);
+}
+
+/*
+ * Once the child has executed cubit-init, and before SETUP: until then we wait for it, and a child that is throttled would
+ * hold us up for as long as the limit says.
+ */
+static int limit_cpu(struct sandbox *s, const struct sandbox_spec *spec, struct error *err)
+{
+	const struct cgroup_limits cpu = { .cpu_max_milli = spec->limits.cpu_max_milli };
+
+	return cgroup_update(s->cgroup, &cpu, err);
 }
 
 static int clone_child(struct sandbox *s, const struct sandbox_spec *spec, struct error *err)
 {
-	int pair[2], task_fds[CGROUP_TASK_FDS_MAX];
+	struct sandbox_host *host = s->host;
+	int pair[2];
 	cleanup_fd int child_end = -1;
 	struct spawn_plan plan = {
 		.clone_flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS |
-			       CLONE_NEWTIME | (spec->netns_fd < 0 ? CLONE_NEWNET : 0),
+			       (spec->netns_fd < 0 ? CLONE_NEWNET : 0),
 		.cgroup_fd = cgroup_v2_fd(s->cgroup),
-		.task_fds = task_fds,
-		.n_task_fds = cgroup_task_fds(s->cgroup, task_fds),
 		.netns_fd = spec->netns_fd,
-		.init_fd = s->host->init_fd,
-		.null_fd = s->host->null_fd,
+		.init_fd = host->init_fd,
+		.null_fd = host->null_fd,
+		.sock_fd = host->low_fd,
 	};
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return error_errno(err, errno, "%s", stage_names[SANDBOX_STAGE_SOCKET]);
 	s->sock = pair[0];
-	child_end = pair[1]; /* closed here when the child has its copy */
-	plan.sock_fd = child_end;
+	child_end = pair[1];
+	plan.n_task_fds = cgroup_task_fds(s->cgroup, plan.task_fds);
+	/* under the low number while the child takes its copy of it and of what is below */
+	if (dup3(child_end, host->low_fd, O_CLOEXEC) < 0)
+		return error_errno(err, errno, "%s", stage_names[SANDBOX_STAGE_SOCKET]);
 	pid = spawn_child(&plan, &s->pidfd, err);
+	if (dup3(host->null_fd, host->low_fd, O_CLOEXEC) < 0)
+		/* Without an end of the child's own its death would not be seen; both numbers are ours, so it cannot be. */
+		__builtin_trap();
 	if (pid < 0)
 		return pid;
 	s->pid = pid;
@@ -382,6 +409,10 @@ static int build(struct sandbox *s, const struct sandbox_spec *spec, enum sandbo
 		r = at_stage(stage, SANDBOX_STAGE_CLONE, spec, err);
 	if (r == 0)
 		r = clone_child(s, spec, err);
+	if (r == 0)
+		r = at_stage(stage, SANDBOX_STAGE_CGROUP, spec, err);
+	if (r == 0)
+		r = limit_cpu(s, spec, err);
 	if (r == 0)
 		r = at_stage(stage, SANDBOX_STAGE_MAP, spec, err);
 	if (r == 0)

@@ -6,7 +6,7 @@
  * How a start goes (P parent, C child):
  *
  *   P  claim id range; make control groups; socket pair
- *   P  clone3: user, pid, mount, ipc, uts, time (and net) namespaces, into the v2 group, with a pidfd
+ *   P  clone3: user, pid, mount, ipc, uts (and net) namespaces, into the v2 group, with a pidfd
  *   C  join v1 groups (writes "0"); keep capabilities over exec;           |
  *      execveat(sealed memfd) = cubit-init, which waits for SETUP          |  in parallel
  *   P  write uid_map, gid_map (and "deny" to setgroups);                   |

@@ -1,6 +1,7 @@
 /* The clone and the child before exec: see sandbox_spawn.h. */
 #include "runtime/sandbox_spawn.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -9,7 +10,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/capability.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -18,9 +18,20 @@
 #include "runtime/agent/agent_proto.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
+#include "runtime/clone_shared.h"
 #include "runtime/rlimits.h"
 
-enum { CHILD_SOCKET = 3 }; /* INIT_SOCKET of runtime/init/init.h */
+enum {
+	CHILD_SOCKET = 3,        /* INIT_SOCKET of runtime/init/init.h */
+	EXEC_TIMEOUT_MS = 10000, /* it takes less than one; a machine that swaps may need more */
+};
+
+/* What the child gets. */
+struct child {
+	struct spawn_plan plan;
+	cap_t all;
+};
+static_assert(sizeof(struct child) <= CLONE_SHARED_ARG_MAX, "a child's plan fits");
 
 /* In the child: say where and why, then end. No allocation: the message is built on the stack. */
 static __attribute__((noreturn)) void child_fail(int sock, enum agent_stage stage, const char *object)
@@ -79,8 +90,18 @@ static void keep_caps(const struct spawn_plan *plan, cap_t all)
 	}
 }
 
+/*
+ * The descriptors are still those of our parent: a table of our own first, and in it only what lies below the highest that
+ * is needed. Copying the rest, some fifteen for each living sandbox, and closing it at exec, would be most of the work.
+ */
 static void take_descriptors(const struct spawn_plan *plan)
 {
+	int most = plan->null_fd;
+
+	most = plan->init_fd > most ? plan->init_fd : most;
+	most = plan->sock_fd > most ? plan->sock_fd : most;
+	if (syscall(SYS_close_range, most + 1, ~0U, CLOSE_RANGE_UNSHARE) < 0)
+		child_fail(plan->sock_fd, AGENT_STAGE_EXEC_INIT, "descriptors of its own");
 	for (int i = 0; i < 3; i++) {
 		if (dup2(plan->null_fd, i) < 0)
 			child_fail(plan->sock_fd, AGENT_STAGE_EXEC_INIT, "standard descriptors");
@@ -90,17 +111,17 @@ static void take_descriptors(const struct spawn_plan *plan)
 		child_fail(plan->sock_fd, AGENT_STAGE_EXEC_INIT, "close_range");
 }
 
-static __attribute__((noreturn)) void child_main(const struct spawn_plan *plan, cap_t all)
+static __attribute__((noreturn)) void child_main(const void *arg)
 {
+	const struct child *child = arg;
+	const struct spawn_plan *plan = &child->plan;
 	static char name[] = "cubit-init";
 	char *argv[] = { name, NULL }, *envp[] = { NULL };
 	int sock = plan->sock_fd, init = plan->init_fd;
 
-	/* CVE-2016-9962: until exec this is still our memory; nobody inside may look at it */
-	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	shed_inheritance(plan); /* first: a real-time process may enter no v1 cpu group */
 	join_v1_groups(plan);
-	keep_caps(plan, all);
+	keep_caps(plan, child->all);
 	take_descriptors(plan);
 	if (init == CHILD_SOCKET) {
 		init = fcntl(init, F_DUPFD_CLOEXEC, CHILD_SOCKET + 1);
@@ -132,25 +153,6 @@ static int clone_error(int code, const struct spawn_plan *plan, struct error *er
 	return error_set(err, code, "clone3: %s%s", strerror(code), likely);
 }
 
-static pid_t do_clone(const struct spawn_plan *plan, cap_t all, int *ret_pidfd, struct error *err)
-{
-	int pidfd = -1;
-	struct clone_args args = {
-		.flags = plan->clone_flags | CLONE_PIDFD | (plan->cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0),
-		.pidfd = (uint64_t)(uintptr_t)&pidfd,
-		.exit_signal = SIGCHLD,
-		.cgroup = plan->cgroup_fd >= 0 ? (uint64_t)plan->cgroup_fd : 0,
-	};
-	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
-
-	if (pid == 0)
-		child_main(plan, all);
-	if (pid < 0)
-		return clone_error(errno, plan, err);
-	*ret_pidfd = pidfd;
-	return pid;
-}
-
 /* Every capability there is, in every set: what a new user namespace gives, and inheritable as well. NULL: no memory. */
 static cap_t make_all_caps(void)
 {
@@ -167,12 +169,29 @@ static cap_t make_all_caps(void)
 	return all;
 }
 
-static pid_t clone_with_caps(const struct spawn_plan *plan, int *ret_pidfd, struct error *err)
+static pid_t do_clone(const struct spawn_plan *plan, int *ret_pidfd, struct error *err)
 {
-	cap_t all = make_all_caps(); /* before the clone: the child allocates nothing */
-	pid_t pid = all ? do_clone(plan, all, ret_pidfd, err) : error_set(err, ENOMEM, "capability sets");
+	static cap_t all; /* the same for every child, and made once: a child that is late may still read it */
+	struct child child = { .plan = *plan };
+	struct clone_args args = {
+		.flags = plan->clone_flags | (plan->cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0),
+		.exit_signal = SIGCHLD,
+		.cgroup = plan->cgroup_fd >= 0 ? (uint64_t)plan->cgroup_fd : 0,
+	};
+	bool is_late = false;
+	pid_t pid;
 
-	(void)cap_free(all); /* NULL is refused, and nothing else */
+	if (!all)
+		all = make_all_caps();
+	if (!all)
+		return error_set(err, ENOMEM, "capability sets");
+	child.all = all;
+	pid = clone_shared(&args, child_main, &child, sizeof(child), EXEC_TIMEOUT_MS, ret_pidfd, &is_late);
+	if (pid < 0)
+		return clone_error(-pid, plan, err);
+	if (is_late)
+		return error_set(err, ETIMEDOUT, "the child did not come as far as executing cubit-init within %d s",
+				 EXEC_TIMEOUT_MS / 1000);
 	return pid;
 }
 
@@ -182,12 +201,12 @@ pid_t spawn_child(const struct spawn_plan *plan, int *ret_pidfd, struct error *e
 	pid_t pid;
 
 	if (plan->netns_fd < 0)
-		return clone_with_caps(plan, ret_pidfd, err);
+		return do_clone(plan, ret_pidfd, err);
 	/* The namespace belongs to our user namespace: the child could not join it, so we visit it for the clone. */
 	own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (own < 0 || setns(plan->netns_fd, CLONE_NEWNET) < 0)
 		return error_errno(err, errno, "enter the sandbox's network namespace");
-	pid = clone_with_caps(plan, ret_pidfd, err);
+	pid = do_clone(plan, ret_pidfd, err);
 	if (setns(own, CLONE_NEWNET) < 0)
 		/* Going on in a guest's network would be worse than ending. */
 		__builtin_trap();

@@ -114,6 +114,9 @@ static int enter_cgroup_ns(const struct init *in, struct failure *f)
 	(void)in;
 	if (unshare(CLONE_NEWCGROUP) < 0)
 		return fail(f, AGENT_STAGE_CGROUP_NS, "unshare");
+	/* Nor this one: until exec we had the monitor's memory, time_namespaces(7). It is that of our children. */
+	if (unshare(CLONE_NEWTIME) < 0)
+		return fail(f, AGENT_STAGE_CGROUP_NS, "time namespace");
 	return 0;
 }
 

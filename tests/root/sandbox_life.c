@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "runtime/base/buf.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 #include "runtime/sandbox.h"
@@ -533,6 +534,46 @@ static void test_memory_lowered(void)
 	end(s);
 }
 
+/*
+ * A thousandth of a processor: what is done before SETUP does not wait for it, or one such request would hold up all others.
+ * Afterwards it holds: the kernel counts how long it was throttled.
+ */
+static void test_little_cpu(void)
+{
+	struct error err = ERROR_INIT;
+	struct cgroup_stats stats = { 0 };
+	struct sandbox *s = NULL;
+	struct sandbox_spec spec;
+	uint64_t begin = clock_now_ns(), ms;
+	int r;
+
+	test_host_spec(&host, &spec);
+	spec.limits.cpu_max_milli = 1;
+	r = sandbox_create(host.host, &spec, &s, &err);
+	ms = (clock_now_ns() - begin) / NS_PER_MS;
+	need(r == 0, "a sandbox with a thousandth of a processor is made %s", err.text);
+	ok(ms < 900, "at once: what one second gives it would not be enough for that (%llu ms)",
+	   (unsigned long long)ms);
+	for (uint64_t until = clock_deadline_ns(20 * NS_PER_S); stats.cpu_throttled_ns == 0 && clock_now_ns() < until;
+	     (void)usleep(10000))
+		(void)cgroup_stats(s->cgroup, &stats, NULL);
+	ok(stats.cpu_throttled_ns > 0 && stats.cpu_throttled_ns != CGROUP_UNKNOWN, "then it is held to it");
+	ok(sandbox_destroy(s, TEST_DESTROY_MS, &err) == 0, "it is removed %s", err.text);
+}
+
+/* Whatever its maker has open, close-on-exec or not, with numbers below and above those that a child needs. */
+static void test_descriptors_of_maker(int fds)
+{
+	int low = open("/etc", O_RDONLY), high = fcntl(low, F_DUPFD, 900);
+	struct sandbox *s = begin(NULL);
+
+	ok(low >= 0 && high >= 900, "its maker has more open");
+	is_int(count_fds_of_init(s), fds, "pid 1 has none of it");
+	end(s);
+	fd_close(&low);
+	fd_close(&high);
+}
+
 static void test_peer_gone(void)
 {
 	struct sandbox *s = begin(NULL);
@@ -589,6 +630,8 @@ int main(void)
 	test_freeze(s);
 	is_int(count_fds_of_init(s), fds, "after all of it pid 1 has as many descriptors as at first");
 	end(s);
+	test_descriptors_of_maker(fds);
+	test_little_cpu();
 	test_memory_lowered();
 	test_peer_gone();
 	test_killed_init();
