@@ -7,11 +7,12 @@
  *
  *   P  claim id range; make control groups; socket pair
  *   P  clone3: user, pid, mount, ipc, uts (and net) namespaces, into the v2 group, with a pidfd
- *   C  join v1 groups (writes "0"); keep capabilities over exec;           |
- *      execveat(sealed memfd) = cubit-init, which waits for SETUP          |  in parallel
- *   P  write uid_map, gid_map (and "deny" to setgroups);                   |
- *      clone and idmap layers, upper, overlay, /dev, files of /proc:       |
- *      detached mounts                                                     |
+ *   C  in P's memory (clone_shared.h), P waits: join v1 groups (writes "0"); keep capabilities over exec;
+ *      execveat(sealed memfd)
+ *   C  cubit-init begins, and waits for SETUP                              |
+ *   P  write the limit on cpu time, uid_map, gid_map (and "deny" to        |  in parallel
+ *      setgroups); clone and idmap layers, upper, overlay, /dev, files of  |
+ *      /proc: detached mounts                                              |
  *   P  send SETUP with the mounts (the ids are mapped by then); requests may follow at once
  *   C  become uid 0 inside; attach, mask, pivot, drop; READY; serve (runtime/init/)
  *

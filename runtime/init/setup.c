@@ -13,7 +13,6 @@
 #include <linux/keyctl.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
-#include <linux/prctl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,6 +31,8 @@
 #ifndef PR_SCHED_CORE
 #define PR_SCHED_CORE              62
 #define PR_SCHED_CORE_CREATE       1
+#endif
+#ifndef PR_SCHED_CORE_SCOPE_THREAD
 #define PR_SCHED_CORE_SCOPE_THREAD 0
 #endif
 
