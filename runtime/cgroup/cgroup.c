@@ -336,6 +336,8 @@ int cgroup_update(struct cgroup *cg, const struct cgroup_limits *limits, struct 
 	int r = cgroup_limits_check(&cg->dirs, limits, cg->allow_unenforced, &cg->unenforced, err);
 
 	if (r == 0)
+		cgroup_limits_make_room(&cg->dirs, limits);
+	if (r == 0)
 		r = cgroup_limits_write(&cg->dirs, limits, cg->allow_unenforced, &cg->unenforced, err);
 	if (r < 0)
 		(void)error_wrap(err, "cgroup '%s'", cg->name); /* r has the code even when err is NULL */

@@ -113,26 +113,23 @@ enum { FACTS = sizeof(facts) / sizeof(*facts) };
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
 
-/* A small kernel file as a text on the stack: these are read at the end of every job. False when it cannot be. */
+/*
+ * A small kernel file as a text on the stack: these are read at the end of every job. False when it cannot be. The kernel
+ * makes each of them in one piece, and the first read(2) gives all of it that fits.
+ */
 static bool read_small(int dir_fd, const char *file, char text[FILE_MAX])
 {
 	cleanup_fd int fd = openat(dir_fd, file, O_RDONLY | O_CLOEXEC);
-	size_t size = 0;
 	ssize_t n;
 
 	if (fd < 0)
 		return false;
-	while (size < FILE_MAX - 1) {
-		n = read(fd, text + size, FILE_MAX - 1 - size);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return false;
-		if (n == 0)
-			break;
-		size += (size_t)n;
-	}
-	text[size] = '\0';
+	do {
+		n = read(fd, text, FILE_MAX - 1);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return false;
+	text[n] = '\0';
 	return true;
 }
 

@@ -333,9 +333,10 @@ static int verify_cpuset_v2(const struct cgroup_dir *dir, struct error *err)
 
 /*
  * On v1 the limit with swap is never below the one without, so a raised limit has to start with the former. Best
- * effort: refused when the limit is lowered, and the rows of the table then do it in the right order.
+ * effort: refused when the limit is lowered, and the rows of the table then do it in the right order. A group that was
+ * just made has no limit to raise.
  */
-static void make_room_for_raise(const struct cgroup_dirs *dirs, const struct cgroup_limits *limits)
+void cgroup_limits_make_room(const struct cgroup_dirs *dirs, const struct cgroup_limits *limits)
 {
 	const struct cgroup_dir *dir = &dirs->at[CGROUP_MEMORY];
 	char value[VALUE_SIZE];
@@ -352,7 +353,6 @@ int cgroup_limits_write(const struct cgroup_dirs *dirs, const struct cgroup_limi
 	struct error why;
 	int r;
 
-	make_room_for_raise(dirs, limits);
 	for (int i = 0; i < SETTINGS; i++) {
 		const struct setting *s = &settings[i];
 		const struct limit *l = &limits_table[s->limit];

@@ -24,10 +24,13 @@ int cgroup_limits_check(const struct cgroup_dirs *dirs, const struct cgroup_limi
 
 /*
  * Write every limit that is asked for; those refused by cgroup_limits_check() are skipped. A kernel without the file
- * counts as "cannot be enforced". Also changes limits of a living group.
+ * counts as "cannot be enforced". Also changes limits of a living group, after cgroup_limits_make_room().
  */
 int cgroup_limits_write(const struct cgroup_dirs *dirs, const struct cgroup_limits *limits, bool allow_unenforced,
 			unsigned *unenforced, struct error *err);
+
+/* Before the limits of a living group are changed: a limit on memory that is raised needs room above it, on v1. */
+void cgroup_limits_make_room(const struct cgroup_dirs *dirs, const struct cgroup_limits *limits);
 
 /*
  * Take the bandwidth limit away, for a group that is about to be killed: a killed process runs to its own end in the
