@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,6 +55,8 @@ struct cgroup {
 	int v2_fd;                            /* borrowed from hierarchies, -1 without a cgroup2 mount */
 	struct cgroup_dirs dirs;
 	int pids_event_fd;
+	int oom_fd;         /* what tells of oom_kills: memory.events; v1: memory.oom_control */
+	int oom_event_fd;   /* v1 */
 	int memory_peak_fd; /* v2: the peak as counted for this descriptor, once it was written to; -1: the group's */
 	bool allow_unenforced;
 	unsigned unenforced;
@@ -90,7 +93,7 @@ static bool is_needed(const struct cgroup_place *place, enum cgroup_controller c
 static void plan(struct cgroup *cg, const struct cgroup_host *host, const struct cgroup_limits *limits)
 {
 	cg->v2_fd = -1;
-	cg->pids_event_fd = cg->memory_peak_fd = -1;
+	cg->pids_event_fd = cg->memory_peak_fd = cg->oom_fd = cg->oom_event_fd = -1;
 	add_hierarchy(cg, &host->v2);
 	for (int c = 0; c < CGROUP_CONTROLLERS; c++)
 		if (is_needed(&host->controllers[c], c, limits))
@@ -302,6 +305,8 @@ void cgroup_close(struct cgroup *cg)
 		return;
 	fd_close(&cg->pids_event_fd);
 	fd_close(&cg->memory_peak_fd);
+	fd_close(&cg->oom_fd);
+	fd_close(&cg->oom_event_fd);
 	for (size_t i = 0; i < cg->n_hierarchies; i++) {
 		fd_close(&cg->hierarchies[i].tasks_fd);
 		fd_close(&cg->hierarchies[i].dir_fd);
@@ -464,6 +469,38 @@ uint64_t cgroup_pids_max_hits(const struct cgroup *cg)
 		return CGROUP_UNKNOWN;
 	fd = openat(cg->dirs.at[CGROUP_PIDS].fd, "pids.events", O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? CGROUP_UNKNOWN : read_event(fd, "max");
+}
+
+static int keep_oom_fd(struct cgroup *cg)
+{
+	const struct cgroup_dir *dir = &cg->dirs.at[CGROUP_MEMORY];
+
+	if (cg->oom_fd < 0 && dir->fd >= 0)
+		cg->oom_fd = openat(dir->fd, dir->version == CGROUP_V1 ? "memory.oom_control" : "memory.events",
+				    O_RDONLY | O_CLOEXEC);
+	return cg->oom_fd;
+}
+
+uint64_t cgroup_oom_kills(struct cgroup *cg)
+{
+	return keep_oom_fd(cg) < 0 ? CGROUP_UNKNOWN : read_event(cg->oom_fd, "oom_kill");
+}
+
+int cgroup_oom_event_fd(struct cgroup *cg)
+{
+	const struct cgroup_dir *dir = &cg->dirs.at[CGROUP_MEMORY];
+	cleanup_fd int event = -1;
+	char text[32];
+
+	if (cg->oom_event_fd >= 0 || dir->version != CGROUP_V1 || keep_oom_fd(cg) < 0)
+		return cg->oom_event_fd;
+	event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (event < 0)
+		return -1;
+	(void)snprintf(text, sizeof(text), "%d %d", event, cg->oom_fd);
+	if (fd_write_file(dir->fd, "cgroup.event_control", text, NULL) == 0)
+		cg->oom_event_fd = fd_take(&event);
+	return cg->oom_event_fd;
 }
 
 /* ---- freeze and kill ------------------------------------------------------------------------------------------ */

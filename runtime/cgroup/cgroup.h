@@ -124,6 +124,16 @@ uint64_t cgroup_cpu_usage_ns(const struct cgroup *cg);
 int cgroup_pids_event_fd(struct cgroup *cg);
 uint64_t cgroup_pids_max_hits(const struct cgroup *cg);
 
+/* oom_kills of cgroup_stats() alone, from a descriptor that is kept: for looking often. */
+uint64_t cgroup_oom_kills(struct cgroup *cg);
+
+/*
+ * An eventfd(2) that is written to when memory runs out in the group or in one above, before the kernel kills for it;
+ * borrowed, opened on the first call. -1 where there is none: v2, whose group dies as a whole, and v1 without
+ * cgroup.event_control. Not when the whole machine runs out (cgroup-v1/memory.rst, "OOM Control").
+ */
+int cgroup_oom_event_fd(struct cgroup *cg);
+
 /* Freeze or thaw every process, v2 cgroup.freeze (v1 freezer without a v2 mount). Freeze is asynchronous;
  * timeout_ms > 0 waits for cgroup.events "frozen". -ETIMEDOUT then. */
 int cgroup_freeze(struct cgroup *cg, bool on, unsigned timeout_ms, struct error *err);

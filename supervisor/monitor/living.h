@@ -53,7 +53,9 @@ struct living {
 	bool is_killed; /* by the front */
 	uint32_t finish_seq;
 	uint64_t dead_by_ns; /* while it dies: when to complain */
-	struct loop_source death, pids;
+	struct loop_source death, pids, oom;
+	uint64_t
+		oom_until_ns; /* memory ran out a moment ago: until then what the kernel killed may not be counted yet */
 };
 
 /* ---- watch.c ---- */

@@ -311,7 +311,7 @@ static void check_clocks(struct monitor *m)
 	uint64_t now = clock_now_ns();
 	struct error err = ERROR_INIT;
 
-	if (m->next_check_ns <= now)
+	if (sandboxes_have_news(m->sandboxes) || m->next_check_ns <= now)
 		m->next_check_ns = sandboxes_check(m->sandboxes, now);
 	if (m->next_age_ns <= now)
 		m->next_age_ns = earlier(image_table_age(m->images, now), now + 30 * NS_PER_S);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -39,6 +40,7 @@ enum {
 	DISK_MIN = 64 << 10,
 	DISK_BYTES_AN_INODE = 4096,
 	INODES_MIN = 1024,
+	OOM_LOOK_MS = 500, /* after memory ran out: for so long it is looked whether the kernel killed */
 	WALL_GRACE_S = 10, /* the front's backstop may lie this far behind the limit itself */
 };
 
@@ -47,6 +49,7 @@ struct sandboxes {
 	struct living *all[SANDBOXES_MAX];
 	size_t n;
 	size_t n_gone; /* LIVING_GONE among them */
+	bool has_news; /* something happened that moves the next look: sandboxes_have_news() */
 };
 
 static struct living *find(const struct sandboxes *set, const char *id)
@@ -199,8 +202,10 @@ static void happen(struct living *l, enum living_event event)
 
 	if (action)
 		action(l);
-	if (l->state != LIVING_UP)
+	if (l->state != LIVING_UP) {
 		loop_remove(l->set->env.loop, &l->pids);
+		loop_remove(l->set->env.loop, &l->oom);
+	}
 }
 
 static void on_death(uint32_t events, void *arg)
@@ -224,6 +229,26 @@ static void on_pids(uint32_t events, void *arg)
 
 	(void)events;
 	watch_forks(l);
+}
+
+/* Who will be killed is not counted yet. */
+static void on_oom(uint32_t events, void *arg)
+{
+	struct living *l = arg;
+	eventfd_t times;
+
+	(void)events;
+	(void)eventfd_read(l->oom.fd, &times); /* whatever it says: it is quiet again */
+	l->oom_until_ns = clock_deadline_ns(OOM_LOOK_MS * NS_PER_MS);
+	l->set->has_news = true;
+}
+
+bool sandboxes_have_news(struct sandboxes *set)
+{
+	bool has_news = set->has_news;
+
+	set->has_news = false;
+	return has_news;
 }
 
 uint64_t sandboxes_check(struct sandboxes *set, uint64_t now_ns)
@@ -359,6 +384,7 @@ static void living_free(struct living *l, unsigned timeout_ms)
 
 	loop_remove(l->set->env.loop, &l->death);
 	loop_remove(l->set->env.loop, &l->pids);
+	loop_remove(l->set->env.loop, &l->oom);
 	if (sandbox_destroy(l->s, timeout_ms, &err) < 0)
 		log_error(LOG_FACTS(LOG_STR("sandbox", l->id)),
 			  "cannot remove a sandbox, the next start of cubitd will: %s", err.text);
@@ -375,7 +401,7 @@ static struct living *living_new(struct sandboxes *set, const struct monitor_cre
 	if (!l)
 		return NULL;
 	l->set = set;
-	l->death = l->pids = (struct loop_source)LOOP_SOURCE_INIT;
+	l->death = l->pids = l->oom = (struct loop_source)LOOP_SOURCE_INIT;
 	l->journal[0] = l->journal[1] = l->journal[2] = -1;
 	l->wall_deadline_ns = CLOCK_NEVER;
 	l->life_deadline_ns = clock_deadline_ns(set->env.totals->unused_ns);
@@ -421,11 +447,13 @@ static int create_sandbox(struct living *l, const struct monitor_create *m, cons
 static int watch_living(struct living *l, struct error *err)
 {
 	struct loop *loop = l->set->env.loop;
-	int pids = cgroup_pids_event_fd(l->s->cgroup);
+	int pids = cgroup_pids_event_fd(l->s->cgroup), oom = cgroup_oom_event_fd(l->s->cgroup);
 	int r = loop_add(loop, &l->death, l->s->pidfd, EPOLLIN, on_death, l, err);
 
 	if (r == 0 && pids >= 0)
 		r = loop_add(loop, &l->pids, pids, EPOLLPRI, on_pids, l, err);
+	if (r == 0 && oom >= 0)
+		r = loop_add(loop, &l->oom, oom, EPOLLIN, on_oom, l, err);
 	return r;
 }
 

@@ -64,6 +64,9 @@ void sandboxes_offer(struct sandboxes *set);
 /* Look at clocks and counters. Returns when to look again, or CLOCK_NEVER. */
 uint64_t sandboxes_check(struct sandboxes *set, uint64_t now_ns);
 
+/* Did something happen since the last call that asks for a check before that time? */
+bool sandboxes_have_news(struct sandboxes *set);
+
 /* Remove one of those that are over. Returns whether more wait. */
 bool sandboxes_bury_one(struct sandboxes *set);
 

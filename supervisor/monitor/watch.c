@@ -3,13 +3,20 @@
  * the front says with STAGE from when on something counts.
  */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "runtime/base/clock.h"
 #include "runtime/rootfs/rootfs.h"
 #include "runtime/sandbox.h"
 #include "supervisor/monitor/living.h"
 
-enum { WATCH_MAX_MS = 50 /* at least this often a counter is looked at that nothing announces */ };
+enum {
+	WATCH_MAX_MS = 50,     /* this often a counter is looked at that nothing announces */
+	WATCH_RARE_MS = 2000,  /* ... and one that is announced but for a machine without memory */
+	WATCH_OOM_MS = 5,      /* ... and one of which it was just announced that it will grow */
+	CPU_SLACK_MS = 200,    /* two periods of a limit on cpu time: their whole share may be used at once */
+	CPU_SLACK_LONG = 2000, /* the same for a limit below a hundredth of a processor */
+};
 
 /* A counter's growth; what is unknown has not grown. */
 static uint64_t since(uint64_t now, uint64_t base)
@@ -35,9 +42,7 @@ void watch_stage(struct living *l, const struct monitor_stage *m)
 
 bool watch_is_oom(const struct living *l)
 {
-	struct cgroup_stats st;
-
-	return cgroup_stats(l->s->cgroup, &st, NULL) == 0 && since(st.oom_kills, l->base.oom_kills) > 0;
+	return since(cgroup_oom_kills(l->s->cgroup), l->base.oom_kills) > 0;
 }
 
 void watch_forks(struct living *l)
@@ -52,10 +57,38 @@ void watch_forks(struct living *l)
 		l->forks_above = cgroup_forks_are_refused_above(l->s->cgroup, &st, l->s->limits.pids_max);
 }
 
+/*
+ * The sooner of what can be: `left` ns of cpu time are not used up before this much time is over, by every processor of the
+ * machine, nor by what the limit gives. Below WATCH_MAX_MS it does not matter whether they are: then it is `left` itself,
+ * which is exact for one thread.
+ */
+static uint64_t cpu_time_lasts_ns(const struct living *l, uint64_t left)
+{
+	const uint64_t milli = l->s->limits.cpu_max_milli;
+	const uint64_t slack = (milli < 10 ? CPU_SLACK_LONG : CPU_SLACK_MS) * NS_PER_MS;
+	const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t least = left / (cpus > 0 ? (uint64_t)cpus : 1);
+
+	if (milli && left / milli * 1000 > slack && left / milli * 1000 - slack > least)
+		least = left / milli * 1000 - slack;
+	if (least >= WATCH_MAX_MS * NS_PER_MS)
+		return least;
+	return left < WATCH_MAX_MS * NS_PER_MS ? left : WATCH_MAX_MS * NS_PER_MS;
+}
+
+/* How long to wait for the counters of v1: refused forks are announced nowhere, but where there is a peak it tells later. */
+static uint64_t v1_wait_ns(const struct living *l, uint64_t now_ns)
+{
+	if (now_ns < l->oom_until_ns)
+		return WATCH_OOM_MS * NS_PER_MS;
+	if (l->oom.fd < 0 || l->base.pids_peak == CGROUP_UNKNOWN)
+		return WATCH_MAX_MS * NS_PER_MS;
+	return WATCH_RARE_MS * NS_PER_MS;
+}
+
 enum verdict_stop watch_look(struct living *l, uint64_t now_ns, uint64_t *ret_next)
 {
-	const uint64_t soon = now_ns + WATCH_MAX_MS * NS_PER_MS;
-	uint64_t next, used;
+	uint64_t next, used, wait;
 
 	*ret_next = l->life_deadline_ns;
 	if (l->life_deadline_ns <= now_ns)
@@ -69,16 +102,16 @@ enum verdict_stop watch_look(struct living *l, uint64_t now_ns, uint64_t *ret_ne
 		used = since(cgroup_cpu_usage_ns(l->s->cgroup), l->base.cpu_usage_ns);
 		if (used >= l->cpu_ns)
 			return STOP_CPU;
-		if (l->cpu_ns - used < next - now_ns) /* one cpu cannot use it up sooner; several: the 50 ms */
-			next = now_ns + (l->cpu_ns - used);
-		next = next < soon ? next : soon;
+		wait = cpu_time_lasts_ns(l, l->cpu_ns - used);
+		next = next - now_ns < wait ? next : now_ns + wait;
 	}
 	/* v1 has no group OOM: finish at once what the kernel began. Nor does it announce refused forks, which are only noted. */
 	if (sandbox_host_cgroups(l->s->host)->is_hybrid) {
 		if (watch_is_oom(l))
 			return STOP_MEMORY;
 		watch_forks(l);
-		next = next < soon ? next : soon;
+		wait = v1_wait_ns(l, now_ns);
+		next = next - now_ns < wait ? next : now_ns + wait;
 	}
 	*ret_next = next;
 	return STOP_NONE;
