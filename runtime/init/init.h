@@ -124,7 +124,8 @@ int setup_sandbox(struct init *in, const int fds[SETUP_FDS], struct failure *f);
 /* What a process inside is allowed to be. */
 struct identity {
 	uint32_t uid, gid;
-	uint64_t caps; /* it keeps these, and only as uid 0 */
+	uint64_t caps;       /* it keeps these, and only as uid 0 */
+	uint64_t agent_caps; /* what pid 1 has in its bounding set */
 };
 
 /* Make uid/gid UINT32_MAX the default; refuse uid or gid 0 without AGENT_SETUP_ROOT. 0 or -1 with errno EPERM. */
@@ -139,7 +140,7 @@ int restrict_agent(const struct agent_setup *setup, struct failure *f);
  */
 int restrict_identity(const struct identity *id, const char *cwd, struct failure *f);
 
-/* Every signal does what it does by default, and none is blocked. */
+/* Every signal does what it does by default, and none is blocked. Once, in pid 1: its children have it from there. */
 void default_signals(void);
 
 /* Install one of the sandbox's filters: last before exec. One that is not there is refused. */

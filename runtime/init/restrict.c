@@ -34,11 +34,14 @@ static int set_caps(uint64_t effective, uint64_t permitted)
 	return (int)syscall(SYS_capset, &h, d);
 }
 
-/* Shrink the bounding set to keep; EINVAL is the first number this kernel does not know. */
-static int shrink_bounding_set(uint64_t keep)
+/*
+ * Shrink the bounding set from `have` to keep; EINVAL is the first number this kernel does not know. Each call is a new set
+ * of credentials for the kernel, and there is no call for several.
+ */
+static int shrink_bounding_set(uint64_t have, uint64_t keep)
 {
 	for (int cap = 0; cap < 64; cap++) {
-		if (keep & CAP_BIT(cap))
+		if (keep & CAP_BIT(cap) || !(have & CAP_BIT(cap)))
 			continue;
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
 			return errno == EINVAL ? 0 : -1;
@@ -46,11 +49,17 @@ static int shrink_bounding_set(uint64_t keep)
 	return 0;
 }
 
+static uint64_t agent_caps(const struct agent_setup *setup)
+{
+	return AGENT_CAPS | setup->caps;
+}
+
 int identity_resolve(const struct init *in, uint32_t uid, uint32_t gid, struct identity *ret)
 {
 	*ret = (struct identity){
 		.uid = uid == UINT32_MAX ? in->setup.uid : uid,
 		.gid = gid == UINT32_MAX ? in->setup.gid : gid,
+		.agent_caps = agent_caps(&in->setup),
 	};
 	if (!(in->setup.flags & AGENT_SETUP_ROOT) && (ret->uid == 0 || ret->gid == 0)) {
 		errno = EPERM;
@@ -62,7 +71,7 @@ int identity_resolve(const struct init *in, uint32_t uid, uint32_t gid, struct i
 
 int restrict_agent(const struct agent_setup *setup, struct failure *f)
 {
-	uint64_t caps = AGENT_CAPS | setup->caps;
+	uint64_t caps = agent_caps(setup);
 	/* setgroups(2) was denied for sandboxes without root, and the monitor has no supplementary groups */
 	bool may_setgroups = setup->flags & AGENT_SETUP_ROOT;
 
@@ -70,7 +79,7 @@ int restrict_agent(const struct agent_setup *setup, struct failure *f)
 		return fail(f, AGENT_STAGE_DROP, "supplementary groups");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return fail(f, AGENT_STAGE_DROP, "no_new_privs");
-	if (shrink_bounding_set(caps) < 0)
+	if (shrink_bounding_set(UINT64_MAX, caps) < 0)
 		return fail(f, AGENT_STAGE_DROP, "bounding set");
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return fail(f, AGENT_STAGE_DROP, "ambient set");
@@ -95,9 +104,13 @@ void default_signals(void)
 int restrict_identity(const struct identity *id, const char *cwd, struct failure *f)
 {
 	char where[4200];
+	sigset_t none;
 
-	default_signals();
-	if (shrink_bounding_set(id->caps) < 0)
+	/* what a signal does is the default since pid 1 began (default_signals), and it only blocks some */
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	/* of these pid 1 itself may have more than it passes on, and no others: restrict_agent() */
+	if (shrink_bounding_set(id->agent_caps, id->caps) < 0)
 		return fail(f, AGENT_STAGE_CAPABILITIES, "bounding set");
 	/* gid before uid: a uid without capabilities could not change its gid any more */
 	if (syscall(SYS_setresgid, id->gid, id->gid, id->gid) < 0)
