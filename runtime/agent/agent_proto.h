@@ -210,7 +210,7 @@ struct agent_connected {
 	X(EXEC_INIT, "execute cubit-init")                                                                             \
 	X(RECEIVE, "receive the specification")                                                                        \
 	X(IDENTITY, "become root inside")                                                                              \
-	X(CGROUP_NS, "enter a cgroup and a time namespace")                                                                       \
+	X(CGROUP_NS, "enter a cgroup and a time namespace")                                                            \
 	X(PROC, "mount /proc")                                                                                         \
 	X(ROOT, "attach the root file system")                                                                         \
 	X(DEV, "attach /dev")                                                                                          \

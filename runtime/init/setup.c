@@ -29,8 +29,8 @@
 #include "runtime/rootfs/proc_files.h"
 
 #ifndef PR_SCHED_CORE
-#define PR_SCHED_CORE              62
-#define PR_SCHED_CORE_CREATE       1
+#define PR_SCHED_CORE        62
+#define PR_SCHED_CORE_CREATE 1
 #endif
 #ifndef PR_SCHED_CORE_SCOPE_THREAD
 #define PR_SCHED_CORE_SCOPE_THREAD 0
