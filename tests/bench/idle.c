@@ -70,8 +70,9 @@ static struct sandbox *create(int net)
 
 static int new_net(void)
 {
+	static struct netns_maker maker; /* until the end of the program */
 	struct error err = ERROR_INIT;
-	int net = netns_new(&err);
+	int net = netns_new(&maker, &err);
 
 	if (net < 0)
 		die("network namespace", &err);

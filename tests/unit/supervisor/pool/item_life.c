@@ -110,8 +110,8 @@ static void test_rules(void)
 		       "a fault ends what is made");
 		is_int(item_life((enum item_state)s, ITEM_EV_UNWANTED).act == ITEM_ACT_END, is_made,
 		       "what nobody wants ends");
-		is_int(item_life((enum item_state)s, ITEM_EV_TIME).act == ITEM_ACT_LATE, is_made && s != ITEM_READY && s != ITEM_PARKED,
-		       "it is made within a time");
+		is_int(item_life((enum item_state)s, ITEM_EV_TIME).act == ITEM_ACT_LATE,
+		       is_made && s != ITEM_READY && s != ITEM_PARKED, "it is made within a time");
 	}
 	for (int a = 0; a < ITEM_ACTS; a++)
 		n_acts += is_done[a];
