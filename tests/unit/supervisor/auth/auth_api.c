@@ -100,6 +100,19 @@ static void on_ready(const struct error *e, void *arg)
 	*(bool *)arg = true;
 }
 
+static int hold[2] = { -1, -1 }; /* what is posted to the database waits until the writing end is closed */
+
+static int work_hold(sqlite3 *sql, void *arg, struct error *err)
+{
+	char byte;
+
+	(void)sql;
+	(void)arg;
+	(void)err;
+	(void)!read(hold[0], &byte, 1);
+	return 0;
+}
+
 static void open_store(void)
 {
 	struct error err = ERROR_INIT;
@@ -111,6 +124,8 @@ static void open_store(void)
 		(void)snprintf(hex + 2 * i, 3, "%02x", hash[i]);
 	is_ready = false;
 	need(db_open(&edge.loop, state_fd, &db, &err) == 0, "a database %s", err.text);
+	if (hold[0] >= 0)
+		need(db_post(db, work_hold, NULL, NULL) == 0, "work before it");
 	is_int(auth_open(db, &settings, "", on_ready, &is_ready, &auth, &err), -EINVAL,
 	       "without an admin's hash there is no auth");
 	has_str(err.text, "CUBIT_ADMIN_HASH", "and the message says what is missing");
@@ -229,6 +244,7 @@ static void test_starting(void)
 	is_int(ask("GET", "/run", "X-API-Key: whatever\r\n", ""), 503,
 	       "before the keys are read an unknown one is asked to come back");
 	has_str(got.text, "Retry-After: 1\r\n", "in a second");
+	(void)close(hold[1]);
 }
 
 static void test_gate(void)
@@ -691,9 +707,12 @@ int main(void)
 	need(settings_load_from(&from, &settings, &err) == 0, "settings %s", err.text);
 	auth_of = find_auth;
 	edge_start(&edge, &o);
+	need(pipe2(hold, O_CLOEXEC) == 0, "a pipe");
 	open_store();
 	test_starting();
 	wait_ready();
+	(void)close(hold[0]);
+	hold[0] = -1;
 	test_gate();
 	test_bad_keys();
 	test_keys();
