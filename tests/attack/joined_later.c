@@ -55,7 +55,8 @@ static void read_text(int pid, const char *file, char *ret, size_t room)
 	ret[used] = '\0';
 }
 
-static void read_namespaces(int pid, char *ret, size_t room)
+/* That of time is made by pid 1 for its children, and it does not enter it itself: time_namespaces(7). */
+static void read_namespaces(int pid, bool is_init, char *ret, size_t room)
 {
 	static const char *const names[] = { "cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts" };
 	size_t used = 0;
@@ -64,7 +65,8 @@ static void read_namespaces(int pid, char *ret, size_t room)
 		char path[64], link[64];
 		ssize_t n;
 
-		(void)snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, names[i]);
+		(void)snprintf(path, sizeof(path), "/proc/%d/ns/%s%s", pid, names[i],
+			       is_init && strcmp(names[i], "time") == 0 ? "_for_children" : "");
 		n = readlink(path, link, sizeof(link) - 1);
 		link[n > 0 ? n : 0] = '\0';
 		used += (size_t)snprintf(ret + used, room - used, "%s ", link);
@@ -95,7 +97,7 @@ static void look_at(const struct sandbox *s, int pid)
 	m->pid = pid;
 	if (sscanf(m->status, "Name:\t%63s", m->name) != 1)
 		m->name[0] = '\0';
-	read_namespaces(pid, m->namespaces, sizeof(m->namespaces));
+	read_namespaces(pid, pid == s->pid, m->namespaces, sizeof(m->namespaces));
 	read_text(pid, "limits", m->limits, sizeof(m->limits));
 	read_text(pid, "cgroup", m->cgroup, sizeof(m->cgroup));
 	n_members++;

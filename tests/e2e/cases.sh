@@ -161,7 +161,7 @@ is $? 0 'the front is killed while the second case runs'
 is_done()
 {
 	api "/v1/jobs/$id"
-	[ "$(get state)" = done ]
+	[ "$(get state)" = 'done' ]
 }
 within 40 is_done
 ok $? 'a job of cases whose front dies is run again' || diag "$body"
