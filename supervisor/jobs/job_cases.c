@@ -125,7 +125,7 @@ static void add_figures(struct stage_result *to, const struct stage_result *s)
 /* It could not be run, and that is our doing: so it is of the whole. */
 static void take_fault(struct job *job, const struct job *child, const struct verdict *v)
 {
-	if (job->trouble == JOB_TROUBLE_NONE && job->cases->next == 0)
+	if (json_array_size(job->cases->list) == 0) /* nothing has run: as if the job had not been started */
 		job->trouble = child->trouble;
 	job->internal = child->internal;
 	job_stop(job, STOP_INTERNAL, v->reason);

@@ -464,11 +464,12 @@ static void test_ends_early(void)
 
 static const char *over_status;
 static char over_reason[200];
+static enum job_trouble over_trouble;
 
 static void on_over(struct job *job, const struct job_result *r, void *arg)
 {
-	(void)job;
 	(void)arg;
+	over_trouble = job_trouble(job);
 	over_status = verdict_name(r->verdict.status);
 	(void)snprintf(over_reason, sizeof(over_reason), "%s", r->verdict.reason);
 }
@@ -492,6 +493,29 @@ static void run_job(const char *text)
 		abort();
 	}
 	(void)run_until(is_over, 5000);
+}
+
+/* Whoever leases jobs asks it whether an attempt counts: a job of cases says what a job without says. */
+static void test_cases(void)
+{
+	static const char *const jobs[] = {
+		"{\"runtime\":\"plain\",\"source\":\"x\"}",
+		"{\"runtime\":\"plain\",\"source\":\"x\",\"cases\":[{},{}]}",
+	};
+
+	for (size_t i = 0; i < sizeof(jobs) / sizeof(jobs[0]); i++) {
+		open_front();
+		fake.create_error = ENOSPC;
+		run_job(jobs[i]);
+		is_str(over_status, "internal_error", "a sandbox that cannot be made: %s", jobs[i]);
+		is_int(over_trouble, JOB_TROUBLE_SANDBOX, "is what kept it from starting");
+		close_front();
+		open_front();
+		fake.manifest[0] = '\0';
+		run_job(jobs[i]);
+		is_int(over_trouble, JOB_TROUBLE_IMAGE, "and so is an image that is not there: %s", over_reason);
+		close_front();
+	}
 }
 
 enum trick {
@@ -704,6 +728,7 @@ int main(void)
 	test_failures();
 	test_hostile();
 	test_ends_early();
+	test_cases();
 	for (size_t i = 0; i < sizeof(built_in) / sizeof(built_in[0]) + 2; i++) {
 		const char *name = i < 12 ? built_in[i] : i == 12 ? "plain" : "waits";
 		char path[128];
