@@ -118,12 +118,7 @@ static int check_shape(struct json_reader *r, const char *text, size_t size)
 
 /* ---- fields ---- */
 
-static struct spec_reader *in_of(struct json_reader *r)
-{
-	return r->owner;
-}
-
-static int read_value(struct json_reader *r, json_t *value, void *target)
+int spec_read_value(struct json_reader *r, json_t *value, void *target)
 {
 	(void)r;
 	*(const json_t **)target = value; /* looked at when all of them are there */
@@ -132,7 +127,7 @@ static int read_value(struct json_reader *r, json_t *value, void *target)
 
 static int read_files(struct json_reader *r, json_t *value, void *target)
 {
-	struct job_spec *s = in_of(r)->spec;
+	struct job_spec *s = spec_reader_of(r)->spec;
 	const struct spec_file_list to = { &s->files, &s->n_files, NULL, 0 };
 
 	(void)target;
@@ -146,10 +141,15 @@ static int read_argument(struct json_reader *r, json_t *item, char **ret)
 	return spec_keep(r, json_string_value(item), ret);
 }
 
+int spec_read_args(struct json_reader *r, json_t *list, char ***ret)
+{
+	return json_read_strings(r, list, JOB_ARGS_MAX, read_argument, ret);
+}
+
 static int read_args(struct json_reader *r, json_t *value, void *target)
 {
 	(void)target;
-	return json_read_strings(r, value, JOB_ARGS_MAX, read_argument, &in_of(r)->spec->args);
+	return spec_read_args(r, value, &spec_reader_of(r)->spec->args);
 }
 
 static int read_output(struct json_reader *r, json_t *item, char **ret)
@@ -162,7 +162,7 @@ static int read_output(struct json_reader *r, json_t *item, char **ret)
 static int read_outputs(struct json_reader *r, json_t *value, void *target)
 {
 	(void)target;
-	return json_read_strings(r, value, JOB_OUTPUTS_MAX, read_output, &in_of(r)->spec->outputs);
+	return json_read_strings(r, value, JOB_OUTPUTS_MAX, read_output, &spec_reader_of(r)->spec->outputs);
 }
 
 static bool is_variable(const char *name)
@@ -196,7 +196,7 @@ static int read_variable(struct json_reader *r, const char *name, const json_t *
 /* Sorted: two requests that differ in the order of a JSON object are the same. */
 static int read_env(struct json_reader *r, json_t *value, void *target)
 {
-	struct job_spec *s = in_of(r)->spec;
+	struct job_spec *s = spec_reader_of(r)->spec;
 	size_t n = 0;
 	const char *key;
 	json_t *item;
@@ -230,16 +230,16 @@ static int read_network(struct json_reader *r, json_t *value, void *target)
 	return 0;
 }
 
-static int read_limits(struct json_reader *r, json_t *value, void *target)
+int spec_read_limits_row(struct json_reader *r, json_t *value, void *target)
 {
-	return spec_read_limits(r, value, in_of(r)->context, target);
+	return spec_read_limits(r, value, spec_reader_of(r)->context, target);
 }
 
 static int read_main(struct json_reader *r, json_t *value, void *target)
 {
 	int e = spec_check_path(r, value);
 
-	return e < 0 ? e : read_value(r, value, target);
+	return e < 0 ? e : spec_read_value(r, value, target);
 }
 
 static int read_truth(struct json_reader *r, json_t *value, void *target)
@@ -253,12 +253,12 @@ static int read_truth(struct json_reader *r, json_t *value, void *target)
 static int read_stop_first(struct json_reader *r, json_t *value, void *target)
 {
 	(void)target;
-	return read_truth(r, value, &in_of(r)->spec->stops_at_failure);
+	return read_truth(r, value, &spec_reader_of(r)->spec->stops_at_failure);
 }
 
 static int read_live(struct json_reader *r, json_t *value, void *target)
 {
-	in_of(r)->is_live_said = true;
+	spec_reader_of(r)->is_live_said = true;
 	return read_truth(r, value, target);
 }
 
@@ -304,7 +304,7 @@ static const struct json_row tty_fields[] = {
 
 static int read_tty(struct json_reader *r, json_t *value, void *target)
 {
-	struct job_spec *s = in_of(r)->spec;
+	struct job_spec *s = spec_reader_of(r)->spec;
 
 	(void)target;
 	s->has_tty = true;
@@ -315,7 +315,7 @@ static int read_tty(struct json_reader *r, json_t *value, void *target)
 
 static int check_queued(struct json_reader *r)
 {
-	return in_of(r)->context->is_queued ? 0 : json_refuse(r, "only a queued job has one (POST /v1/jobs)");
+	return spec_reader_of(r)->context->is_queued ? 0 : json_refuse(r, "only a queued job has one (POST /v1/jobs)");
 }
 
 static int read_priority(struct json_reader *r, json_t *value, void *target)
@@ -326,7 +326,7 @@ static int read_priority(struct json_reader *r, json_t *value, void *target)
 	(void)target;
 	if (e == 0)
 		e = read_between(r, value, -PRIORITY_MAX, PRIORITY_MAX, &n);
-	in_of(r)->spec->priority = (int)n;
+	spec_reader_of(r)->spec->priority = (int)n;
 	return e;
 }
 
@@ -338,14 +338,14 @@ static int read_delay(struct json_reader *r, json_t *value, void *target)
 	(void)target;
 	if (e == 0)
 		e = read_between(r, value, 0, DELAY_MAX_MS, &n);
-	in_of(r)->spec->delay_ms = (uint64_t)n;
+	spec_reader_of(r)->spec->delay_ms = (uint64_t)n;
 	return e;
 }
 
 /* Refused above what the node allows; what was granted holds, and is bounded once more where it ends. */
 static int read_retention(struct json_reader *r, json_t *value, void *target)
 {
-	const struct job_context *c = in_of(r)->context;
+	const struct job_context *c = spec_reader_of(r)->context;
 	json_int_t n = json_integer_value(value), most = (json_int_t)(c->settings->retention_ns / NS_PER_MS);
 	int e = check_queued(r);
 
@@ -357,7 +357,7 @@ static int read_retention(struct json_reader *r, json_t *value, void *target)
 				   "%" JSON_INTEGER_FORMAT " is above the ceiling of %" JSON_INTEGER_FORMAT
 				   " (CUBIT_RETENTION)",
 				   n, most);
-	in_of(r)->spec->retention_ms = (uint64_t)n;
+	spec_reader_of(r)->spec->retention_ms = (uint64_t)n;
 	return e;
 }
 
@@ -366,13 +366,13 @@ static int read_callback(struct json_reader *r, json_t *value, void *target)
 	int e = check_queued(r);
 
 	(void)target;
-	return e < 0 ? e : spec_read_callback(r, value, in_of(r)->spec);
+	return e < 0 ? e : spec_read_callback(r, value, spec_reader_of(r)->spec);
 }
 
 /* What was decided when the request came. */
 static int read_decided(struct json_reader *r, json_t *value, void *target)
 {
-	if (!in_of(r)->context->is_stored)
+	if (!spec_reader_of(r)->context->is_stored)
 		return json_refuse(r, "is no field of a request");
 	*(bool *)target = json_is_true(value);
 	return 0;
@@ -382,22 +382,22 @@ static int read_decided(struct json_reader *r, json_t *value, void *target)
 
 /* clang-format off */
 static const struct json_row fields[] = {
-	{ "runtime",        JSON_STRING,  true,  read_value,         IN(runtime) },
-	{ "source",         JSON_STRING,  false, read_value,         IN(source) },
+	{ "runtime",        JSON_STRING,  true,  spec_read_value,    IN(runtime) },
+	{ "source",         JSON_STRING,  false, spec_read_value,    IN(source) },
 	{ "files",          JSON_ARRAY,   false, read_files,         0 },
 	{ "main",           JSON_STRING,  false, read_main,          IN(main) },
 	{ "args",           JSON_ARRAY,   false, read_args,          0 },
-	{ "stdin",          JSON_STRING,  false, read_value,         IN(input) },
+	{ "stdin",          JSON_STRING,  false, spec_read_value,    IN(input) },
 	{ "stdin_encoding", JSON_STRING,  false, spec_read_encoding, IN(is_input_base64) },
 	{ "env",            JSON_OBJECT,  false, read_env,           0 },
-	{ "policy",         JSON_STRING,  false, read_value,         IN(policy) },
+	{ "policy",         JSON_STRING,  false, spec_read_value,    IN(policy) },
 	{ "privileged",     JSON_NULL,    false, read_decided,       IN(is_privileged) },
 	{ "one_policy",     JSON_NULL,    false, read_decided,       IN(is_one_policy) },
 	{ "network",        JSON_STRING,  false, read_network,       0 },
-	{ "limits",         JSON_OBJECT,  false, read_limits,        IN(limits) },
-	{ "compile_limits", JSON_OBJECT,  false, read_limits,        IN(compile_limits) },
+	{ "limits",         JSON_OBJECT,  false, spec_read_limits_row,  IN(limits) },
+	{ "compile_limits", JSON_OBJECT,  false, spec_read_limits_row,  IN(compile_limits) },
 	{ "outputs",        JSON_ARRAY,   false, read_outputs,       0 },
-	{ "cases",          JSON_ARRAY,   false, read_value,         IN(cases) },
+	{ "cases",          JSON_ARRAY,   false, spec_read_value,    IN(cases) },
 	{ "checker",        JSON_STRING,  false, spec_read_checker,  0 },
 	{ "tolerance",      JSON_NULL,    false, spec_read_tolerance, 0 },
 	{ "stop_at_first_failure", JSON_NULL, false, read_stop_first, 0 },
@@ -417,7 +417,7 @@ static const struct json_row fields[] = {
 
 static int find_runtime(struct json_reader *r, const struct runtime_def **ret)
 {
-	struct spec_reader *in = in_of(r);
+	struct spec_reader *in = spec_reader_of(r);
 	cleanup_buf struct buf names = BUF_BOUNDED(200);
 	const char *name = json_string_value(in->runtime);
 	size_t before = json_enter(r, "runtime");
@@ -438,7 +438,7 @@ static int find_runtime(struct json_reader *r, const struct runtime_def **ret)
 /* Of several files the one that `main` names is the main one; without it the one that is called as the runtime asks, or the first. */
 static int find_main(struct json_reader *r, const char *usual)
 {
-	struct spec_reader *in = in_of(r);
+	struct spec_reader *in = spec_reader_of(r);
 	const char *wanted = in->main ? json_string_value(in->main) : usual;
 	struct job_spec *s = in->spec;
 
@@ -457,7 +457,7 @@ static int find_main(struct json_reader *r, const char *usual)
 /* `source` is the one file the runtime asks for. */
 static int settle_files(struct json_reader *r, const struct runtime_def *def)
 {
-	struct spec_reader *in = in_of(r);
+	struct spec_reader *in = spec_reader_of(r);
 	struct job_spec *s = in->spec;
 	size_t before = json_enter(r, "source");
 	int e = 0;
@@ -476,7 +476,7 @@ static int settle_files(struct json_reader *r, const struct runtime_def *def)
 
 static int settle_input(struct json_reader *r)
 {
-	struct spec_reader *in = in_of(r);
+	struct spec_reader *in = spec_reader_of(r);
 	size_t before = json_enter(r, "stdin");
 	int e;
 
@@ -492,7 +492,7 @@ static int settle_input(struct json_reader *r)
 /* Who may name it. The node's own word is asked again by the monitor, whatever comes out here. */
 static int check_right(struct json_reader *r, const char *name)
 {
-	const struct spec_reader *in = in_of(r);
+	const struct spec_reader *in = spec_reader_of(r);
 	const struct job_context *c = in->context;
 	const struct policy_builtin *policy = policy_builtin_find(name);
 
@@ -510,7 +510,7 @@ static int check_right(struct json_reader *r, const char *name)
 
 static int settle_policy(struct json_reader *r)
 {
-	struct spec_reader *in = in_of(r);
+	struct spec_reader *in = spec_reader_of(r);
 	const char *name = in->policy ? json_string_value(in->policy) : "default";
 	size_t before = json_enter(r, "policy");
 	const char *why;
@@ -543,20 +543,37 @@ static size_t bytes_of(char *const *list)
 	return n;
 }
 
-/* They must fit: what was accepted can be run. */
-static int check_sizes(struct json_reader *r)
+int spec_check_words(struct json_reader *r, char *const *args, const char *place)
 {
-	const struct job_spec *s = in_of(r)->spec;
-	size_t words = bytes_of(s->args) + bytes_of(s->env), before;
-	uint64_t files = 0;
+	const struct job_spec *s = spec_reader_of(r)->spec;
+	size_t words = bytes_of(args) + bytes_of(s->env), before = json_enter(r, "%s", place);
 
-	before = json_enter(r, bytes_of(s->args) > bytes_of(s->env) ? "args" : "env");
 	if (words > JOB_ARGV_BYTES)
 		return json_too_big(r, "args and env have %zu bytes together, more than %d", words, JOB_ARGV_BYTES);
 	json_leave(r, before);
-	for (size_t i = 0; i < s->n_files; i++)
-		files += s->files[i].size;
-	(void)json_enter(r, "limits.disk");
+	return 0;
+}
+
+uint64_t spec_bytes_of_files(const struct job_file *files, size_t n)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += files[i].size;
+	return sum;
+}
+
+/* They must fit: what was accepted can be run. */
+static int check_sizes(struct json_reader *r)
+{
+	const struct job_spec *s = spec_reader_of(r)->spec;
+	const uint64_t files = spec_bytes_of_files(s->files, s->n_files);
+	int e = spec_check_words(r, s->args, bytes_of(s->args) > bytes_of(s->env) ? "args" : "env");
+	size_t before;
+
+	if (e < 0)
+		return e;
+	before = json_enter(r, "limits.disk");
 	if (files > s->limits.disk_bytes)
 		return json_too_big(r, "the files of the request alone have %" PRIu64 " bytes, more than %" PRIu64,
 				    files, s->limits.disk_bytes);
@@ -573,7 +590,7 @@ static int need_list(struct json_reader *r, char ***list)
 
 static int read_request(struct json_reader *r, const char *text, size_t size, json_t **document)
 {
-	struct spec_reader *in = in_of(r);
+	struct spec_reader *in = spec_reader_of(r);
 	const struct runtime_def *def = NULL;
 	struct job_spec *s = in->spec;
 	int e = 0;

@@ -25,11 +25,6 @@ const char *job_checker_name(enum job_checker checker)
 	return checkers[checker];
 }
 
-static struct spec_reader *in_of(struct json_reader *r)
-{
-	return r->owner;
-}
-
 /* ---- of all cases ---- */
 
 int spec_read_checker(struct json_reader *r, json_t *value, void *target)
@@ -39,8 +34,8 @@ int spec_read_checker(struct json_reader *r, json_t *value, void *target)
 	(void)target;
 	for (int i = 0; i < JOB_CHECKERS; i++) {
 		if (strcmp(text, checkers[i]) == 0) {
-			in_of(r)->spec->checker = (enum job_checker)i;
-			in_of(r)->is_checker_said = true;
+			spec_reader_of(r)->spec->checker = (enum job_checker)i;
+			spec_reader_of(r)->is_checker_said = true;
 			return 0;
 		}
 	}
@@ -56,8 +51,8 @@ int spec_read_tolerance(struct json_reader *r, json_t *value, void *target)
 		return json_refuse(r, "must be a number, is %s", json_kind(json_typeof(value)));
 	if (!isfinite(v) || v < 0 || v > 1)
 		return json_refuse(r, "%.15g is not between 0 and 1", v);
-	in_of(r)->spec->tolerance = v;
-	in_of(r)->is_tolerance_said = true;
+	spec_reader_of(r)->spec->tolerance = v;
+	spec_reader_of(r)->is_tolerance_said = true;
 	return 0;
 }
 
@@ -71,35 +66,18 @@ struct case_form {
 	struct limit_values limits;
 };
 
-static int read_value(struct json_reader *r, json_t *value, void *target)
-{
-	(void)r;
-	*(const json_t **)target = value;
-	return 0;
-}
-
-static int read_limits(struct json_reader *r, json_t *value, void *target)
-{
-	return spec_read_limits(r, value, in_of(r)->context, target);
-}
-
-static int read_argument(struct json_reader *r, json_t *item, char **ret)
-{
-	return spec_keep(r, json_string_value(item), ret);
-}
-
 #define FORM(member) offsetof(struct case_form, member)
 
 /* clang-format off */
 static const struct json_row case_fields[] = {
-	{ "id",                JSON_STRING, false, read_value,         FORM(id) },
-	{ "stdin",             JSON_STRING, false, read_value,         FORM(input) },
+	{ "id",                JSON_STRING, false, spec_read_value,    FORM(id) },
+	{ "stdin",             JSON_STRING, false, spec_read_value,    FORM(input) },
 	{ "stdin_encoding",    JSON_STRING, false, spec_read_encoding, FORM(is_input_base64) },
-	{ "args",              JSON_ARRAY,  false, read_value,         FORM(args) },
-	{ "files",             JSON_ARRAY,  false, read_value,         FORM(files) },
-	{ "expected",          JSON_STRING, false, read_value,         FORM(expected) },
+	{ "args",              JSON_ARRAY,  false, spec_read_value,    FORM(args) },
+	{ "files",             JSON_ARRAY,  false, spec_read_value,    FORM(files) },
+	{ "expected",          JSON_STRING, false, spec_read_value,    FORM(expected) },
 	{ "expected_encoding", JSON_STRING, false, spec_read_encoding, FORM(is_expected_base64) },
-	{ "limits",            JSON_OBJECT, false, read_limits,        FORM(limits) },
+	{ "limits",            JSON_OBJECT, false, spec_read_limits_row, FORM(limits) },
 	{ NULL, JSON_NULL, false, NULL, 0 },
 };
 /* clang-format on */
@@ -107,7 +85,7 @@ static const struct json_row case_fields[] = {
 /* Its number, counted from 1, where it has no name. */
 static int settle_id(struct json_reader *r, const struct case_form *f, struct job_case *c, size_t number)
 {
-	const struct job_spec *s = in_of(r)->spec;
+	const struct job_spec *s = spec_reader_of(r)->spec;
 	size_t before = json_enter(r, ".id");
 	const char *id = json_string_value(f->id);
 	char counted[24];
@@ -141,10 +119,10 @@ static int settle_content(struct json_reader *r, const char *key, const json_t *
 
 static int settle_lists(struct json_reader *r, const struct case_form *f, struct job_case *c)
 {
-	const struct job_spec *s = in_of(r)->spec;
+	const struct job_spec *s = spec_reader_of(r)->spec;
 	const struct spec_file_list to = { &c->files, &c->n_files, s->files, s->n_files };
 	size_t before = json_enter(r, ".args");
-	int e = f->args ? json_read_strings(r, f->args, JOB_ARGS_MAX, read_argument, &c->args) : 0;
+	int e = f->args ? spec_read_args(r, f->args, &c->args) : 0;
 
 	if (e < 0)
 		return e;
@@ -158,30 +136,17 @@ static int settle_lists(struct json_reader *r, const struct case_form *f, struct
 	return e;
 }
 
-static size_t bytes_of(char *const *list)
-{
-	size_t n = 0;
-
-	for (; list && *list; list++)
-		n += strlen(*list) + 1;
-	return n;
-}
-
 /* As for the whole: what was accepted can be run. */
 static int check_sizes(struct json_reader *r, const struct job_case *c)
 {
-	const struct job_spec *s = in_of(r)->spec;
-	size_t words = bytes_of(c->args ? c->args : s->args) + bytes_of(s->env), before = json_enter(r, ".args");
-	uint64_t files = 0;
+	const struct job_spec *s = spec_reader_of(r)->spec;
+	const uint64_t files = spec_bytes_of_files(s->files, s->n_files) + spec_bytes_of_files(c->files, c->n_files);
+	int e = spec_check_words(r, c->args ? c->args : s->args, ".args");
+	size_t before;
 
-	if (words > JOB_ARGV_BYTES)
-		return json_too_big(r, "args and env have %zu bytes together, more than %d", words, JOB_ARGV_BYTES);
-	json_leave(r, before);
-	(void)json_enter(r, ".files");
-	for (size_t i = 0; i < s->n_files; i++)
-		files += s->files[i].size;
-	for (size_t i = 0; i < c->n_files; i++)
-		files += c->files[i].size;
+	if (e < 0)
+		return e;
+	before = json_enter(r, ".files");
 	if (files > c->limits.disk_bytes)
 		return json_too_big(
 			r, "with those of the job they have %" PRIu64 " bytes, more than limits.disk: %" PRIu64, files,
@@ -192,7 +157,7 @@ static int check_sizes(struct json_reader *r, const struct job_case *c)
 
 static int read_case(struct json_reader *r, json_t *object, const struct runtime_def *def, size_t number)
 {
-	struct spec_reader *in = in_of(r);
+	struct spec_reader *in = spec_reader_of(r);
 	struct job_case *c = &in->spec->cases[number];
 	struct case_form f = { 0 };
 	int e = json_read_object(r, object, case_fields, &f);
@@ -224,7 +189,7 @@ static int refuse_with(struct json_reader *r, const char *key, bool is_said, con
 
 int spec_settle_cases(struct json_reader *r, const struct runtime_def *def)
 {
-	struct spec_reader *in = in_of(r);
+	struct spec_reader *in = spec_reader_of(r);
 	struct job_spec *s = in->spec;
 	size_t n = json_array_size(in->cases), before;
 	int e;
@@ -272,19 +237,6 @@ int spec_settle_cases(struct json_reader *r, const struct runtime_def *def)
 
 /* ---- as text ---- */
 
-static int set(json_t *o, const char *key, json_t *value)
-{
-	return json_object_set_new(o, key, value) < 0 ? -ENOMEM : 0;
-}
-
-static bool limits_equal(const struct job_limits *a, const struct job_limits *b)
-{
-	return a->cpu_ns == b->cpu_ns && a->wall_ns == b->wall_ns && a->memory_bytes == b->memory_bytes &&
-	       a->output_bytes == b->output_bytes && a->disk_bytes == b->disk_bytes &&
-	       a->stack_bytes == b->stack_bytes && a->file_bytes == b->file_bytes && a->processes == b->processes &&
-	       a->open_files == b->open_files && a->cpus_milli == b->cpus_milli;
-}
-
 static int set_case(json_t *o, const struct job_spec *s, size_t number)
 {
 	const struct job_case *c = &s->cases[number];
@@ -293,17 +245,17 @@ static int set_case(json_t *o, const struct job_spec *s, size_t number)
 
 	(void)snprintf(counted, sizeof(counted), "%zu", number + 1);
 	if (strcmp(c->id, counted) != 0)
-		e = set(o, "id", json_string(c->id));
+		e = spec_set(o, "id", json_string(c->id));
 	if (e == 0 && c->has_input)
 		e = spec_set_content(o, "stdin", "stdin_encoding", c->input, c->input_size);
 	if (e == 0 && c->args)
-		e = set(o, "args", spec_strings_json(c->args));
+		e = spec_set(o, "args", spec_strings_json(c->args));
 	if (e == 0 && c->n_files)
-		e = set(o, "files", spec_files_json(c->files, c->n_files));
+		e = spec_set(o, "files", spec_files_json(c->files, c->n_files));
 	if (e == 0 && c->expected)
 		e = spec_set_content(o, "expected", "expected_encoding", c->expected, c->expected_size);
-	if (e == 0 && !limits_equal(&c->limits, &s->limits))
-		e = set(o, "limits", spec_limits_json(&c->limits));
+	if (e == 0 && !spec_limits_equal(&c->limits, &s->limits))
+		e = spec_set(o, "limits", spec_limits_json(&c->limits));
 	return e;
 }
 
@@ -314,17 +266,17 @@ int spec_set_cases(json_t *o, const struct job_spec *s)
 
 	if (!s->n_cases)
 		return 0;
-	e = set(o, "cases", list); /* takes it */
+	e = spec_set(o, "cases", list); /* takes it */
 	for (size_t i = 0; e == 0 && i < s->n_cases; i++) {
 		json_t *item = json_object();
 
 		e = json_array_append_new(list, item) < 0 ? -ENOMEM : set_case(item, s, i);
 	}
 	if (e == 0 && s->checker != CHECK_LINES)
-		e = set(o, "checker", json_string(checkers[s->checker]));
+		e = spec_set(o, "checker", json_string(checkers[s->checker]));
 	if (e == 0 && s->checker == CHECK_NUMBERS)
-		e = set(o, "tolerance", json_real(s->tolerance));
+		e = spec_set(o, "tolerance", json_real(s->tolerance));
 	if (e == 0 && s->stops_at_failure)
-		e = set(o, "stop_at_first_failure", json_true());
+		e = spec_set(o, "stop_at_first_failure", json_true());
 	return e;
 }

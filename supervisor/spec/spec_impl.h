@@ -6,9 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/base/json_table.h"
 #include "supervisor/spec/spec.h"
 
-struct json_reader;
 struct runtime_def;
 struct runtime_limits;
 
@@ -42,6 +42,20 @@ struct spec_reader {
 	struct limit_values limits, compile_limits;
 };
 
+static inline struct spec_reader *spec_reader_of(struct json_reader *r)
+{
+	return r->owner;
+}
+
+/* ---- spec.c: for rows of tables, and of the job and its cases alike ---- */
+
+int spec_read_value(struct json_reader *r, json_t *value, void *target);      /* const json_t **: looked at later */
+int spec_read_limits_row(struct json_reader *r, json_t *value, void *target); /* struct limit_values * */
+int spec_read_args(struct json_reader *r, json_t *list, char ***ret);
+/* Arguments with the variables of the request: are they few enough? place: for the words. */
+int spec_check_words(struct json_reader *r, char *const *args, const char *place);
+uint64_t spec_bytes_of_files(const struct job_file *files, size_t n);
+
 /* ---- spec_limits.c ---- */
 
 /* An object of limits; each is held against its floor and its ceiling here, where its name is at hand. */
@@ -54,6 +68,7 @@ void spec_fill_case_limits(const struct spec_reader *in, const struct runtime_de
 			   struct job_limits *ret);
 /* All of them, as spec_read_limits() reads them. NULL when out of memory. */
 json_t *spec_limits_json(const struct job_limits *l);
+bool spec_limits_equal(const struct job_limits *a, const struct job_limits *b);
 
 /* ---- spec_files.c ---- */
 
@@ -86,7 +101,9 @@ int spec_set_cases(json_t *o, const struct job_spec *s);
 
 /* ---- spec_text.c ---- */
 
-/* A content in the shorter of both forms. 0 or -ENOMEM, and so is the next. */
+/* Takes the value. 0 or -ENOMEM, and so does the next. */
+int spec_set(json_t *o, const char *key, json_t *value);
+/* A content in the shorter of both forms. */
 int spec_set_content(json_t *o, const char *key, const char *encoding_key, const char *data, size_t size);
 json_t *spec_files_json(const struct job_file *files, size_t n);
 json_t *spec_strings_json(char *const *strings);

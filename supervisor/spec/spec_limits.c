@@ -279,26 +279,44 @@ void spec_fill_case_limits(const struct spec_reader *in, const struct runtime_de
 
 /* ---- writing ---- */
 
+/* In the units of the request. */
+static struct limit_values values_of(const struct job_limits *l)
+{
+	return (struct limit_values){ .of = {
+					      [LIMIT_CPU] = l->cpu_ns / NS_PER_MS,
+					      [LIMIT_WALL] = l->wall_ns / NS_PER_MS,
+					      [LIMIT_MEMORY] = l->memory_bytes,
+					      [LIMIT_OUTPUT] = l->output_bytes,
+					      [LIMIT_DISK] = l->disk_bytes,
+					      [LIMIT_PROCESSES] = l->processes,
+					      [LIMIT_OPEN_FILES] = l->open_files,
+					      [LIMIT_CPUS] = l->cpus_milli,
+					      [LIMIT_STACK] = l->stack_bytes,
+					      [LIMIT_FILE] = l->file_bytes,
+				      } };
+}
+
+bool spec_limits_equal(const struct job_limits *a, const struct job_limits *b)
+{
+	const struct limit_values left = values_of(a), right = values_of(b);
+
+	return memcmp(&left, &right, sizeof(left)) == 0;
+}
+
 json_t *spec_limits_json(const struct job_limits *l)
 {
-	const uint64_t values[LIMITS] = {
-		[LIMIT_CPU] = l->cpu_ns / NS_PER_MS, [LIMIT_WALL] = l->wall_ns / NS_PER_MS,
-		[LIMIT_MEMORY] = l->memory_bytes,    [LIMIT_OUTPUT] = l->output_bytes,
-		[LIMIT_DISK] = l->disk_bytes,        [LIMIT_PROCESSES] = l->processes,
-		[LIMIT_OPEN_FILES] = l->open_files,  [LIMIT_CPUS] = l->cpus_milli,
-		[LIMIT_STACK] = l->stack_bytes,      [LIMIT_FILE] = l->file_bytes,
-	};
+	const struct limit_values values = values_of(l);
 	cleanup_json json_t *o = json_object();
 
 	for (int i = 0; o && i < LIMITS; i++) {
-		bool is_whole = rows[i].unit != UNIT_CPUS || values[i] % 1000 == 0;
-		uint64_t whole = rows[i].unit == UNIT_CPUS ? values[i] / 1000 : values[i];
+		bool is_whole = rows[i].unit != UNIT_CPUS || values.of[i] % 1000 == 0;
+		uint64_t whole = rows[i].unit == UNIT_CPUS ? values.of[i] / 1000 : values.of[i];
 
-		if (!values[i]) /* none */
+		if (!values.of[i]) /* none */
 			continue;
 		if (json_object_set_new(o, rows[i].key,
 					is_whole ? json_integer((json_int_t)whole)
-						 : json_real((double)values[i] / 1000)) < 0)
+						 : json_real((double)values.of[i] / 1000)) < 0)
 			return NULL;
 	}
 	return json_incref(o);

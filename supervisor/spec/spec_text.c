@@ -10,7 +10,7 @@
 #include "runtime/base/utf8.h"
 #include "supervisor/spec/spec_impl.h"
 
-static int set(json_t *o, const char *key, json_t *value)
+int spec_set(json_t *o, const char *key, json_t *value)
 {
 	return json_object_set_new(o, key, value) < 0 ? -ENOMEM : 0;
 }
@@ -42,11 +42,11 @@ int spec_set_content(json_t *o, const char *key, const char *encoding_key, const
 	int e;
 
 	if (utf8_is_text(data, size) && quoted_size(data, size) <= (size + 2) / 3 * 4 + 20)
-		return set(o, key, json_stringn_nocheck(data, size));
+		return spec_set(o, key, json_stringn_nocheck(data, size));
 	coded = base64_encode(data, size, &n);
-	e = coded ? set(o, key, json_stringn_nocheck(coded, n)) : -ENOMEM;
+	e = coded ? spec_set(o, key, json_stringn_nocheck(coded, n)) : -ENOMEM;
 	free(coded);
-	return e < 0 ? e : set(o, encoding_key, json_string("base64"));
+	return e < 0 ? e : spec_set(o, encoding_key, json_string("base64"));
 }
 
 json_t *spec_files_json(const struct job_file *files, size_t n)
@@ -57,10 +57,10 @@ json_t *spec_files_json(const struct job_file *files, size_t n)
 		const struct job_file *f = &files[i];
 		json_t *o = json_object();
 
-		if (!o || json_array_append_new(list, o) < 0 || set(o, "path", json_string(f->path)) < 0 ||
+		if (!o || json_array_append_new(list, o) < 0 || spec_set(o, "path", json_string(f->path)) < 0 ||
 		    spec_set_content(o, "content", "encoding", f->data, f->size) < 0)
 			return NULL;
-		if (f->mode != 0644 && set(o, "mode", json_string("0755")) < 0)
+		if (f->mode != 0644 && spec_set(o, "mode", json_string("0755")) < 0)
 			return NULL;
 	}
 	return json_incref(list);
@@ -98,9 +98,9 @@ static json_t *callback_json(const struct job_spec *s)
 {
 	cleanup_json json_t *o = json_object();
 
-	if (!o || set(o, "url", json_string(s->callback_url)) < 0)
+	if (!o || spec_set(o, "url", json_string(s->callback_url)) < 0)
 		return NULL;
-	if (s->callback_secret && set(o, "secret", json_string(s->callback_secret)) < 0)
+	if (s->callback_secret && spec_set(o, "secret", json_string(s->callback_secret)) < 0)
 		return NULL;
 	return json_incref(o);
 }
@@ -111,29 +111,29 @@ static int set_options(json_t *o, const struct job_spec *s)
 	int e = 0;
 
 	if (s->n_files > 1)
-		e = set(o, "main", json_string(s->files[s->main_file].path));
+		e = spec_set(o, "main", json_string(s->files[s->main_file].path));
 	if (e == 0 && s->args[0])
-		e = set(o, "args", spec_strings_json(s->args));
+		e = spec_set(o, "args", spec_strings_json(s->args));
 	if (e == 0 && s->env[0])
-		e = set(o, "env", env_json(s->env));
+		e = spec_set(o, "env", env_json(s->env));
 	if (e == 0 && s->outputs[0])
-		e = set(o, "outputs", spec_strings_json(s->outputs));
+		e = spec_set(o, "outputs", spec_strings_json(s->outputs));
 	if (e == 0 && s->input)
 		e = spec_set_content(o, "stdin", "stdin_encoding", s->input, s->input_size);
 	if (e == 0 && s->is_interactive)
-		e = set(o, "interactive", json_true());
+		e = spec_set(o, "interactive", json_true());
 	if (e == 0 && s->is_live != s->is_interactive)
-		e = set(o, "live", json_boolean(s->is_live));
+		e = spec_set(o, "live", json_boolean(s->is_live));
 	if (e == 0 && s->has_tty)
-		e = set(o, "tty", json_pack("{s:i, s:i}", "cols", (int)s->cols, "rows", (int)s->rows));
+		e = spec_set(o, "tty", json_pack("{s:i, s:i}", "cols", (int)s->cols, "rows", (int)s->rows));
 	if (e == 0 && s->priority)
-		e = set(o, "priority", json_integer(s->priority));
+		e = spec_set(o, "priority", json_integer(s->priority));
 	if (e == 0 && s->delay_ms)
-		e = set(o, "delay_ms", json_integer((json_int_t)s->delay_ms));
+		e = spec_set(o, "delay_ms", json_integer((json_int_t)s->delay_ms));
 	if (e == 0 && s->retention_ms)
-		e = set(o, "retention_ms", json_integer((json_int_t)s->retention_ms));
+		e = spec_set(o, "retention_ms", json_integer((json_int_t)s->retention_ms));
 	if (e == 0 && s->callback_url)
-		e = set(o, "callback", callback_json(s));
+		e = spec_set(o, "callback", callback_json(s));
 	return e < 0 ? e : spec_set_cases(o, s);
 }
 
@@ -142,13 +142,14 @@ char *job_spec_text(const struct job_spec *s, size_t *ret_size)
 	cleanup_json json_t *o = json_object();
 	char *text;
 
-	if (!o || set(o, "runtime", json_string(s->runtime)) < 0 ||
-	    set(o, "files", spec_files_json(s->files, s->n_files)) < 0 ||
-	    set(o, "policy", json_string(s->policy)) < 0 ||
-	    (s->is_privileged && set(o, "privileged", json_true()) < 0) ||
-	    (s->is_one_policy && set(o, "one_policy", json_true()) < 0) || set(o, "network", json_string("none")) < 0 ||
-	    set(o, "limits", spec_limits_json(&s->limits)) < 0 ||
-	    set(o, "compile_limits", spec_limits_json(&s->compile_limits)) < 0 || set_options(o, s) < 0)
+	if (!o || spec_set(o, "runtime", json_string(s->runtime)) < 0 ||
+	    spec_set(o, "files", spec_files_json(s->files, s->n_files)) < 0 ||
+	    spec_set(o, "policy", json_string(s->policy)) < 0 ||
+	    (s->is_privileged && spec_set(o, "privileged", json_true()) < 0) ||
+	    (s->is_one_policy && spec_set(o, "one_policy", json_true()) < 0) ||
+	    spec_set(o, "network", json_string("none")) < 0 ||
+	    spec_set(o, "limits", spec_limits_json(&s->limits)) < 0 ||
+	    spec_set(o, "compile_limits", spec_limits_json(&s->compile_limits)) < 0 || set_options(o, s) < 0)
 		return NULL;
 	text = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(15));
 	if (text && ret_size)
