@@ -3,7 +3,8 @@
  *
  *   engine.c         all jobs of a front; what others may ask of one
  *   job_life.c       states and events, as a table
- *   job.c            what the table does: sandbox, stop, facts, over
+ *   job_begin.c      until it has a sandbox; its journal on the way there
+ *   job.c            what the table does: stop, facts, over
  *   job_end.c        the verdict of the whole
  *   job_files.c      source files and kept artefacts on their way in
  *   job_cases.c      a job of many runs: each is a job of its own
@@ -181,6 +182,12 @@ void job_discard(struct job *job);
 void job_free_if_alone(struct job *job);
 extern const struct agent_handlers job_agent_handlers;
 
+void job_observe(struct job *job, const char *stage, uint64_t ns); /* engine_options.observe */
+
+/* ---- job_begin.c ---- */
+
+/* The sandbox is there: it is the job's from here on. */
+void job_take(struct job *job, const struct ready_sandbox *s);
 /* engine_start() for a job of a job. ret is set before anything of it can end. */
 int engine_start_child(struct job *parent, const struct job_order *order, struct job **ret, struct error *err);
 
