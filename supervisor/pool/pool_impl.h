@@ -8,6 +8,7 @@
  *   pool_image.c   names of images to manifests, configurations, versions of runtimes
  *   item_life.c    the life of one sandbox as a table
  *   pool_make.c    one sandbox from CREATE to ready, and its end: what the table says
+ *   pool_process.c our processes in it: the waiting interpreter, the question for a version
  *   pool_prove.c   what became of them, and one more to see whether it can be done
  *
  * Runs in: front, on the loop.
@@ -26,6 +27,7 @@
 #include "supervisor/settings.h"
 
 struct agent_event;
+struct agent_exited;
 struct agent_link;
 struct created;
 struct fd_watch;
@@ -245,4 +247,17 @@ void pool_item_finish(struct pool_item *item);
 void pool_item_free(struct pool_item *item);
 void pool_item_warm(struct pool_item *item);                        /* one that is parked: start its interpreter */
 void pool_item_fail(struct pool_item *item, const struct error *e); /* end it, and tell those whom it concerns */
-void pool_items_check(struct pool *p, uint64_t now_ns);             /* deadlines */
+void pool_item_fail_text(struct pool_item *item, int code, const char *text);
+void pool_items_check(struct pool *p, uint64_t now_ns); /* deadlines */
+/* For what the table says. e: of a fault, or why it was not made. item may be gone after each of them. */
+void pool_item_event(struct pool_item *item, enum item_event event, const struct error *e);
+void pool_item_end(struct pool_item *item);
+void pool_item_fail_now(struct pool_item *item, const struct error *e);
+
+/* ---- pool_process.c ---- */
+
+void pool_process_launch(struct pool_item *item);                      /* the interpreter that is to wait */
+void pool_process_ask(struct pool_item *item);                         /* version_command */
+void pool_process_take(struct pool_item *item, struct agent_event *e); /* STARTED: its descriptors */
+void pool_process_answer(struct pool_item *item, const struct agent_exited *exited); /* of version_command */
+void pool_process_lost(struct pool_item *item);                                      /* the interpreter ended */

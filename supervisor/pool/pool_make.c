@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 #include "images/config.h"
-#include "images/languages/runtime_argv.h"
 #include "images/languages/runtime_def.h"
 #include "runtime/agent/agent.h"
 #include "runtime/base/buf.h"
@@ -31,8 +30,6 @@
 #include "supervisor/pool/agent_link.h"
 #include "supervisor/pool/fd_watch.h"
 #include "supervisor/pool/pool_impl.h"
-#include "supervisor/pool/prestart.h"
-#include "supervisor/spec/spec.h"
 
 /* The monitor's answer, while it is looked at. */
 struct created {
@@ -40,7 +37,7 @@ struct created {
 	struct sandbox_fds *fds;
 };
 
-enum { VERSION_SAYS_MAX = 4096, SECCOMP_FILTERED = 2, IDENTITY = 1000 };
+enum { SECCOMP_FILTERED = 2, IDENTITY = 1000 };
 
 /* ---- the end of one ---- */
 
@@ -124,7 +121,7 @@ static int finish_measured(struct pool_item *item)
 	return 0;
 }
 
-static void end_item(struct pool_item *item)
+void pool_item_end(struct pool_item *item)
 {
 	struct pool *p = item->class->pool;
 	bool is_measured = item->purpose == ITEM_TO_MEASURE && item->state == ITEM_READY;
@@ -135,7 +132,7 @@ static void end_item(struct pool_item *item)
 	pool_item_free(item);
 }
 
-static void fail_item(struct pool_item *item, const struct error *e)
+void pool_item_fail_now(struct pool_item *item, const struct error *e)
 {
 	struct pool_class *c = item->class;
 	bool is_proof = item->purpose == ITEM_TO_PROVE, is_early = !item_is_claimable(item) && !item->process_seq;
@@ -148,7 +145,7 @@ static void fail_item(struct pool_item *item, const struct error *e)
 	}
 	if (item->version)
 		item->version->failures++;
-	end_item(item);
+	pool_item_end(item);
 	if (is_proof) {
 		pool_proof_over(c->pool, e);
 		return;
@@ -158,80 +155,22 @@ static void fail_item(struct pool_item *item, const struct error *e)
 	pool_class_failed(c, e, !is_launchers);
 }
 
-static void item_event(struct pool_item *item, enum item_event event, const struct error *e);
-
 void pool_item_finish(struct pool_item *item)
 {
-	item_event(item, ITEM_EV_UNWANTED, NULL);
+	pool_item_event(item, ITEM_EV_UNWANTED, NULL);
 }
 
 void pool_item_fail(struct pool_item *item, const struct error *e)
 {
-	item_event(item, ITEM_EV_FAULT, e);
+	pool_item_event(item, ITEM_EV_FAULT, e);
 }
 
-static void fail_text(struct pool_item *item, int code, const char *text)
+void pool_item_fail_text(struct pool_item *item, int code, const char *text)
 {
 	struct error e = ERROR_INIT;
 
 	(void)error_set(&e, code, "%s", text);
 	pool_item_fail(item, &e);
-}
-
-/* ---- processes of ours in it ---- */
-
-/* The launcher's variables, with the sizes of a job that does not say any. */
-static int size_launcher(const struct pool_item *item, char *const *env, struct job_spec *job, struct error *err)
-{
-	const struct runtime_def *def = item->class->runtime;
-	struct runtime_words words = { .memory_mib = 0 };
-	size_t n = 0;
-
-	job->limits.memory_bytes = prestart_memory(def, item->class->pool->settings->memory_bytes);
-	words.memory_mib = job->limits.memory_bytes >> 20;
-	while (env && env[n])
-		n++;
-	job->env = calloc(n + 1, sizeof(*job->env));
-	for (size_t i = 0; job->env && i < n; i++) {
-		job->env[i] = runtime_env_of(env[i], &words);
-		if (!job->env[i])
-			return error_set(err, ENOMEM, "out of memory");
-	}
-	return job->env ? 0 : error_set(err, ENOMEM, "out of memory");
-}
-
-/* Environment and resource limits as a job with nothing of its own gets them. */
-static int start_process(struct pool_item *item, char *const *argv, char *const *more_env, enum agent_stdio stdio,
-			 struct error *err)
-{
-	struct job_spec nothing = { .env = NULL }; /* a job that asks for nothing but what the launcher needs */
-	const struct runtime_def *def = item->class->runtime;
-	const struct process_limits limits = prestart_limits(def);
-	struct process_rlimit rlimits[AGENT_RLIMITS_MAX];
-	struct process_spec process = {
-		.argv = (const char *const *)argv,
-		.cwd = "/work",
-		.uid = PROCESS_DEFAULT_ID,
-		.gid = PROCESS_DEFAULT_ID,
-		.stdio = stdio,
-		.umask = 022,
-		.rlimits = rlimits,
-		.n_rlimits = process_rlimits(&limits, rlimits),
-	};
-	char **env = NULL;
-	int r = size_launcher(item, more_env, &nothing, err);
-
-	if (r == 0)
-		r = job_environment(&nothing, def, def->compile.argv && stdio == AGENT_STDIO_NO_STDIN,
-				    item->s.image_env, &env, err);
-	job_list_free(nothing.env);
-	if (r < 0)
-		return r;
-	process.env = (const char *const *)env;
-	item->process_seq = agent_link_seq(item->s.link);
-	r = agent_link_start(item->s.link, item->process_seq, &process, err);
-	job_list_free(env);
-	return r;
 }
 
 /* ---- ready ---- */
@@ -249,16 +188,6 @@ static enum item_event after_check(const struct pool_item *item)
 	if (item->purpose != ITEM_FOR_USE)
 		return ITEM_EV_LAUNCH;
 	return item->is_plain || !pool_class_is_quiet(item->class, clock_now_ns()) ? ITEM_EV_PARK : ITEM_EV_LAUNCH;
-}
-
-static void launch(struct pool_item *item)
-{
-	const struct runtime_stage *launcher = &item->class->runtime->prestart;
-	struct error err = ERROR_INIT;
-
-	item->deadline_ns = clock_deadline_ns(POOL_READY_S * NS_PER_S);
-	if (start_process(item, launcher->argv, launcher->env, AGENT_STDIO_PIPES, &err) < 0)
-		pool_item_fail(item, &err);
 }
 
 /* It could be made: said once of each. */
@@ -286,7 +215,7 @@ static void become_whole(struct pool_item *item)
 	}
 	if (is_news)
 		pool_outcome(item->class->pool, NULL);
-	item_event(item, ITEM_EV_READY, NULL);
+	pool_item_event(item, ITEM_EV_READY, NULL);
 }
 
 static void become_parked(struct pool_item *item)
@@ -300,14 +229,14 @@ static void become_parked(struct pool_item *item)
 
 void pool_item_warm(struct pool_item *item)
 {
-	item_event(item, ITEM_EV_LAUNCH, NULL);
+	pool_item_event(item, ITEM_EV_LAUNCH, NULL);
 }
 
 static void warm(struct pool_item *item)
 {
 	item->class->n_parked--;
 	item->class->n_starting++;
-	launch(item);
+	pool_process_launch(item);
 }
 
 static void become_ready(struct pool_item *item)
@@ -328,109 +257,7 @@ static bool is_restricted(const struct agent_ready *r)
 	       r->cap_prm == 0 && r->uid == IDENTITY && r->gid == IDENTITY;
 }
 
-/* ---- the waiting interpreter ---- */
-
-static void on_prestart_out(struct fd_watch *w, int events, void *arg)
-{
-	struct pool_item *item = arg;
-	char said[PRESTART_READY_BYTES + 1];
-	ssize_t n = read(fd_watch_fd(w), said, sizeof(said));
-
-	(void)events;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n != PRESTART_READY_BYTES) {
-		fail_text(item, EPROTO, "the waiting interpreter did not say that it is ready, or has ended");
-		return;
-	}
-	item->s.is_prestarted = true;
-	item->s.prestart_seq = item->process_seq;
-	item->s.prestart_fds[1] = fcntl(fd_watch_fd(w), F_DUPFD_CLOEXEC, 0);
-	fd_watch_free(&item->out[0]);
-	if (item->s.prestart_fds[1] < 0)
-		fail_text(item, errno, "the waiting interpreter's output");
-	else
-		item_event(item, ITEM_EV_BYTE, NULL);
-}
-
-/* ---- version_command ---- */
-
-static void on_version_out(struct fd_watch *w, int events, void *arg)
-{
-	struct pool_item *item = arg;
-	bool is_out = w == item->out[0];
-	struct buf *said = &item->said[is_out ? 0 : 1];
-	char *to = buf_reserve(said, VERSION_SAYS_MAX / 4);
-	ssize_t n = to ? read(fd_watch_fd(w), to, VERSION_SAYS_MAX / 4) : 0;
-
-	(void)events;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n > 0)
-		buf_grown(said, (size_t)n);
-	else
-		fd_watch_free(&item->out[is_out ? 0 : 1]); /* its end, or enough */
-}
-
-static void take_version(struct pool_item *item, const struct agent_exited *exited)
-{
-	struct pool_version *v = item->version;
-
-	for (int i = 0; i < 2; i++) {
-		for (size_t before = SIZE_MAX; item->out[i] && item->said[i].size != before;) {
-			before = item->said[i].size;
-			on_version_out(item->out[i], 0, item);
-		}
-	}
-	if (exited->wait_status == 0) /* some print it to standard error */
-		runtime_version_find(buf_str(&item->said[item->said[0].size ? 0 : 1]), v->text);
-	if (!v->text[0])
-		v->failures++;
-	end_item(item);
-}
-
-static int ask_version(struct pool_item *item, struct error *err)
-{
-	item->said = calloc(2, sizeof(*item->said));
-	if (!item->said)
-		return error_set(err, ENOMEM, "out of memory");
-	item->said[0].max = item->said[1].max = VERSION_SAYS_MAX;
-	return start_process(item, item->class->runtime->version_command, NULL, AGENT_STDIO_NO_STDIN, err);
-}
-
-static void ask(struct pool_item *item)
-{
-	struct error err = ERROR_INIT;
-
-	if (ask_version(item, &err) < 0)
-		pool_item_fail(item, &err);
-}
-
 /* ---- what the agent says ---- */
-
-static void take_descriptors(struct pool_item *item, struct agent_event *e)
-{
-	bool is_version = item->purpose == ITEM_TO_ASK;
-	size_t first = is_version ? 0 : 1;
-	struct error err = ERROR_INIT;
-	int r = 0;
-
-	if (e->n_fds != (is_version ? 2u : 3u)) {
-		fail_text(item, EPROTO, "the agent sent other descriptors than were asked for");
-		return;
-	}
-	for (size_t i = 0; i < e->n_fds; i++)
-		(void)fd_set_nonblock(e->fds[i], 1);
-	if (!is_version) {
-		item->s.prestart_fds[0] = fd_take(&e->fds[0]);
-		item->s.prestart_fds[2] = fd_take(&e->fds[2]);
-	}
-	for (size_t i = first; r == 0 && i < 2; i++)
-		r = fd_watch_new(item->class->pool->loop, fd_take(&e->fds[i]), UV_READABLE,
-				 is_version ? on_version_out : on_prestart_out, item, &item->out[i - first], &err);
-	if (r < 0)
-		pool_item_fail(item, &err);
-}
 
 /* What a message of the agent is to the table; ITEM_EVENTS: nothing that was asked for. */
 static enum item_event event_of(struct pool_item *item, const struct agent_event *e)
@@ -458,7 +285,7 @@ static void fail_odd(struct pool_item *item)
 	struct error e = ERROR_INIT;
 
 	(void)error_set(&e, EPROTO, "the agent sent what was not asked for, or its restrictions are not in place");
-	fail_item(item, &e);
+	pool_item_fail_now(item, &e);
 }
 
 static void on_event(struct agent_event *e, void *arg)
@@ -477,7 +304,7 @@ static void on_event(struct agent_event *e, void *arg)
 	if (event == ITEM_EVENTS)
 		fail_odd(item);
 	else
-		item_event(item, event, NULL);
+		pool_item_event(item, event, NULL);
 }
 
 static void on_gone(const struct error *e, void *arg)
@@ -485,7 +312,7 @@ static void on_gone(const struct error *e, void *arg)
 	if (e)
 		pool_item_fail(arg, e);
 	else
-		fail_text(arg, EPIPE, "the sandbox ended before anybody used it");
+		pool_item_fail_text(arg, EPIPE, "the sandbox ended before anybody used it");
 }
 
 static const struct agent_handlers handlers = { on_event, on_gone };
@@ -535,7 +362,7 @@ static void begin(struct pool_item *item, const struct created *created)
 	if (r == 0 && item->purpose != ITEM_TO_ASK)
 		check_policy(item);
 	if (r == 0 && item->purpose == ITEM_TO_ASK) {
-		item_event(item, ITEM_EV_ASK, NULL);
+		pool_item_event(item, ITEM_EV_ASK, NULL);
 		return;
 	}
 	if (r == 0)
@@ -576,36 +403,27 @@ static void on_created(const struct error *e, const struct monitor_created *m, s
 		not_made(item, false, e);
 		pool_answered(p);
 	} else if (e) {
-		item_event(item, ITEM_EV_REFUSED, e);
+		pool_item_event(item, ITEM_EV_REFUSED, e);
 		pool_answered(p);
 	} else {
 		pool_answered(p);
 		item->created = &created;
-		item_event(item, ITEM_EV_CREATED, NULL);
+		pool_item_event(item, ITEM_EV_CREATED, NULL);
 	}
 }
 
 /* ---- what the table says ---- */
-
-static void fail_ended(struct pool_item *item)
-{
-	struct error e = ERROR_INIT;
-
-	(void)error_set(&e, ECHILD, "the waiting interpreter ended with status %#x",
-			item->said_event->any.exited.wait_status);
-	fail_item(item, &e);
-}
 
 static void fail_late(struct pool_item *item)
 {
 	struct error e = ERROR_INIT;
 
 	(void)error_set(&e, ETIMEDOUT, "the sandbox does not become ready");
-	fail_item(item, &e);
+	pool_item_fail_now(item, &e);
 }
 
 /* e: of a fault, or why it was not made. item may be gone afterwards. */
-static void item_event(struct pool_item *item, enum item_event event, const struct error *e)
+void pool_item_event(struct pool_item *item, enum item_event event, const struct error *e)
 {
 	const struct item_cell cell = item_life(item->state, event);
 
@@ -629,13 +447,13 @@ static void item_event(struct pool_item *item, enum item_event event, const stru
 		not_made(item, false, e);
 		return;
 	case ITEM_ACT_ASK:
-		ask(item);
+		pool_process_ask(item);
 		return;
 	case ITEM_ACT_CHECK:
-		item_event(item, after_check(item), NULL);
+		pool_item_event(item, after_check(item), NULL);
 		return;
 	case ITEM_ACT_LAUNCH:
-		launch(item);
+		pool_process_launch(item);
 		return;
 	case ITEM_ACT_PARK:
 		become_parked(item);
@@ -644,13 +462,13 @@ static void item_event(struct pool_item *item, enum item_event event, const stru
 		warm(item);
 		return;
 	case ITEM_ACT_TAKE:
-		take_descriptors(item, item->said_event);
+		pool_process_take(item, item->said_event);
 		return;
 	case ITEM_ACT_ANSWER:
-		take_version(item, &item->said_event->any.exited);
+		pool_process_answer(item, &item->said_event->any.exited);
 		return;
 	case ITEM_ACT_LOST:
-		fail_ended(item);
+		pool_process_lost(item);
 		return;
 	case ITEM_ACT_WHOLE:
 		become_whole(item);
@@ -659,13 +477,13 @@ static void item_event(struct pool_item *item, enum item_event event, const stru
 		become_ready(item);
 		return;
 	case ITEM_ACT_FAIL:
-		fail_item(item, e);
+		pool_item_fail_now(item, e);
 		return;
 	case ITEM_ACT_LATE:
 		fail_late(item);
 		return;
 	case ITEM_ACT_END:
-		end_item(item);
+		pool_item_end(item);
 		return;
 	}
 }
@@ -753,7 +571,7 @@ void pool_items_check(struct pool *p, uint64_t now_ns)
 		for (struct pool_item *i = c->items, *next; i; i = next) {
 			next = i->next;
 			if (now_ns > i->deadline_ns && item_life(i->state, ITEM_EV_TIME).act != ITEM_ACT_IGNORE) {
-				item_event(i, ITEM_EV_TIME, NULL);
+				pool_item_event(i, ITEM_EV_TIME, NULL);
 				return; /* the lists may have changed: the rest at the next turn */
 			}
 		}
