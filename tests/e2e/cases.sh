@@ -8,6 +8,7 @@ set -u
 # shellcheck source=tests/lib/daemon.sh
 . "$(dirname "$0")/../lib/daemon.sh"
 need_images bash python c
+others=()
 CUBIT_JOBS=2 CUBIT_MAX_OUTPUT=64K start_daemon
 
 run() # JSON in Python's syntax, for what has quotes and newlines
@@ -166,6 +167,27 @@ is_done()
 within 40 is_done
 ok $? 'a job of cases whose front dies is run again' || diag "$body"
 is "$(get status) $(each stdout)" 'ok 1 2 3 ' 'with every case'
+
+# ---- two at once ----
+for who in a b; do
+	curl -s --max-time 60 --unix-socket "$sock" http://cubit/v1/run -d '{"runtime": "bash", "source": "read a; sleep 0.2; echo '$who'$a",
+		"cases": [{"stdin": "1"}, {"stdin": "2"}, {"stdin": "3"}, {"stdin": "4"}]}' >"$dir/$who.json" &
+	others[${#others[@]}]=$!
+done
+wait "${others[@]}"
+for who in a b; do
+	body=$(<"$dir/$who.json")
+	is "$(each stdout)" "${who}1 ${who}2 ${who}3 ${who}4 " "of two jobs of cases at once, each has its own: $who"
+done
+
+# ---- the node is stopped in the middle ----
+run "{'runtime': 'bash', 'source': 'read a; sleep 1; echo \$a', 'cases': [{'stdin': '1'}, {'stdin': '2'}, {'stdin': '3'}]}" /v1/jobs
+id=$(get id)
+within 20 first_is_over
 stop_daemon
 is "$status" 0 'the daemon ends well, and nothing is left'
+CUBIT_JOBS=2 CUBIT_MAX_OUTPUT=64K start_daemon
+within 60 is_done
+is "$(get status) $(each stdout)" 'ok 1 2 3 ' 'a job of cases lives through a stop of its node'
+stop_daemon
 done_testing
