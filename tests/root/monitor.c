@@ -40,8 +40,8 @@
 #include "supervisor/settings.h"
 #include "tests/support/guest.h"
 #include "tests/support/host.h"
-#include "tests/support/id_slot.h"
 #include "tests/support/leftovers.h"
+#include "tests/support/settings.h"
 #include "tests/tap.h"
 
 #define PAYLOAD "/bin/payload"
@@ -111,44 +111,14 @@ static char *below(const char *name)
 	return path;
 }
 
-/* Every text is on the heap and small: the program ends with it. */
+/* The sandbox host has its claims elsewhere. */
 static void make_settings(struct settings *s, char *run_dir)
 {
-	*s = (struct settings){
-		.listen = strdup("127.0.0.1:0"),
-		.run_dir = run_dir,
-		.state_dir = below("state"),
-		.user = strdup("61234"), /* FRONT_UID */
-		.node = strdup("test"),
-		.runtimes_dir = below("runtimes"),
-		.policies_dir = below("policies"),
-		.id_base = id_slot_base(),
-		.id_count = ID_SLOT_COUNT,
-		.admin_key = strdup(""),
-		.log_level = strdup("warning"),
-		.log_format = strdup("text"),
-		.max_wall_ns = 60 * NS_PER_S,
-		.max_memory = 512 * MIB,
-		.max_cpus_milli = 4000,
-		.max_processes = 128,
-		.max_open_files = 4096,
-		.max_output = MIB,
-		.max_disk = 128 * MIB,
-		.slots = 4,
-		.drain_ns = 2 * NS_PER_S,
-		.guests = strdup(""),
-		.origins = strdup(""),
-		.trusted_proxies = strdup(""),
-		.status_networks = strdup(""),
-		.callback_networks = strdup(""),
-		.redis_url = strdup(""),
-		.redis_ca = strdup(""),
-		.redis_streams = strdup(""),
-		.redis_list = strdup(""),
-		.redis_prefix = strdup(""),
-		.redis_policies = strdup(""),
-		.allow_policies = strdup(""),
-	};
+	test_settings(s, host.dir);
+	free(s->run_dir);
+	s->run_dir = run_dir;
+	s->max_output = MIB;
+	s->pool_memory = s->pool_per_class = 0;
 }
 
 /* ---- being the front ---- */

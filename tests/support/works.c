@@ -30,7 +30,7 @@
 #include "supervisor/monitor/monitor_impl.h"
 #include "supervisor/pool/pool.h"
 #include "supervisor/spec/spec.h"
-#include "tests/support/id_slot.h"
+#include "tests/support/settings.h"
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -153,60 +153,25 @@ static void write_text(const char *dir, const char *name, const char *text)
 
 /* ---- settings ---- */
 
-static char *below(const struct works *w, const char *name)
+static void make_directory(const char *path)
 {
-	char *path = NULL;
-
-	if (asprintf(&path, "%s/%s", w->dir, name) < 0)
-		abort();
 	if (mkdir(path, 0711) < 0 && errno != EEXIST)
 		bail("mkdir %s: %s", path, strerror(errno));
-	return path;
 }
 
 static void make_settings(struct works *w)
 {
-	w->settings = (struct settings){
-		.listen = strdup("127.0.0.1:0"),
-		.run_dir = below(w, "run"),
-		.state_dir = below(w, "state"),
-		.user = strdup("61234"),
-		.node = strdup("test"),
-		.runtimes_dir = below(w, "runtimes"),
-		.policies_dir = below(w, "policies"),
-		.id_base = id_slot_base(),
-		.id_count = ID_SLOT_COUNT,
-		.admin_key = strdup(""),
-		.log_level = strdup("warning"),
-		.log_format = strdup("text"),
-		.run_timeout_ns = 5 * NS_PER_S,
-		.memory_bytes = 64 * MIB,
-		.cpus_milli = 1000,
-		.max_wall_ns = 60 * NS_PER_S,
-		.max_memory = 1024 * MIB,
-		.max_cpus_milli = 4000,
-		.max_processes = 512,
-		.max_open_files = 4096,
-		.max_output = 16 * MIB,
-		.max_disk = 512 * MIB,
-		.max_body = 16 * MIB,
-		.slots = 64,
-		.drain_ns = 2 * NS_PER_S,
-		.pool_memory = 256 * MIB,
-		.pool_per_class = 4,
-		.guests = strdup(""),
-		.origins = strdup(""),
-		.trusted_proxies = strdup(""),
-		.status_networks = strdup(""),
-		.callback_networks = strdup(""),
-		.redis_url = strdup(""),
-		.redis_ca = strdup(""),
-		.redis_streams = strdup(""),
-		.redis_list = strdup(""),
-		.redis_prefix = strdup(""),
-		.redis_policies = strdup(""),
-		.allow_policies = strdup(""),
-	};
+	struct settings *s = &w->settings;
+
+	test_settings(s, w->dir);
+	s->max_memory = 1024 * MIB;
+	s->max_processes = 512;
+	s->max_disk = 512 * MIB;
+	s->slots = 64;
+	make_directory(s->run_dir);
+	make_directory(s->state_dir);
+	make_directory(s->runtimes_dir);
+	make_directory(s->policies_dir);
 }
 
 void works_open(struct works *w, const char *images)

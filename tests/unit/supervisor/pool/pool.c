@@ -23,6 +23,7 @@
 #include "supervisor/settings.h"
 #include "supervisor/spec/spec.h"
 #include "tests/support/fake_monitor.h"
+#include "tests/support/settings.h"
 #include "tests/tap.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -702,24 +703,7 @@ int main(void)
 		write_file(built_in[i], "no runtime");
 	write_file("plain", plain_json);
 	write_file("waits", waits_json);
-	settings = (struct settings){
-		.allow_policies = (char[]){ "" },
-		.node = (char[]){ "test" },
-		.policies_dir = (char[]){ "" },
-		.run_timeout_ns = 5 * NS_PER_S,
-		.memory_bytes = 64 * MIB,
-		.cpus_milli = 1000,
-		.max_wall_ns = 60 * NS_PER_S,
-		.max_memory = 512 * MIB,
-		.max_cpus_milli = 4000,
-		.max_processes = 128,
-		.max_open_files = 4096,
-		.max_output = 16 * MIB,
-		.max_disk = 128 * MIB,
-		.max_body = 16 * MIB,
-		.pool_memory = 256 * MIB,
-		.pool_per_class = 4,
-	};
+	test_settings(&settings, dir);
 	test_claims();
 	test_changes();
 	test_quiet();
