@@ -861,55 +861,66 @@ static void test_many(void)
 
 /* ---- fronts that come and go ---- */
 
-static void test_adopt(void)
+/*
+ * Three sandboxes whose front goes: b has a program that waits for input, the time of the slow one passes meanwhile, and one
+ * was killed. Returns the number of the program.
+ */
+static uint32_t lose_front(struct box *b, struct box *slow)
 {
 	struct monitor_create m = request("adopt");
 	struct monitor_tag tag = { .tag = "attempt 2", .tag_size = 9 };
 	struct monitor_kill k;
-	struct guest_call *c, *again;
-	struct box b, slow, killed;
-	uint32_t cat, n;
-	struct message a;
+	struct guest_call *c;
+	struct box killed;
+	uint32_t cat;
 	struct process_spec p = guest_process(ARGV(PAYLOAD, "cat"));
 
 	m.tag_size = 9;
 	memcpy(m.tag, "attempt 1", 9);
-	create(&b, &m);
+	create(b, &m);
 	m = request("adopt-slow");
-	create(&slow, &m);
+	create(slow, &m);
 	m = request("adopt-killed");
 	create(&killed, &m);
-	ok(write(b.out, "so far", 6) == 6, "the journal is begun");
-	ready(&b);
+	ok(write(b->out, "so far", 6) == 6, "the journal is begun");
+	ready(b);
 	p.stdio = AGENT_STDIO_PIPES;
 	c = guest_start(&guest, &p);
 	need(guest_wait_open(&guest, c), "a program waits for input");
 	cat = c->seq;
-	memcpy(tag.id, b.id, sizeof(tag.id));
+	memcpy(tag.id, b->id, sizeof(tag.id));
 	say(MONITOR_TAG, &tag);
-	stage(&b, (struct monitor_stage){ .wall_ns = 30 * NS_PER_S, .memory_bytes = 48 * MIB });
-	stage(&slow, (struct monitor_stage){ .wall_ns = 100 * NS_PER_MS });
+	stage(b, (struct monitor_stage){ .wall_ns = 30 * NS_PER_S, .memory_bytes = 48 * MIB });
+	stage(slow, (struct monitor_stage){ .wall_ns = 100 * NS_PER_MS });
 	memcpy(k.id, killed.id, sizeof(k.id));
 	say(MONITOR_KILL, &k);
 	turn(0);
 	(void)guest_done(&guest);
-	box_close(&b);
-	box_close(&slow);
+	box_close(b);
+	box_close(slow);
 	box_close(&killed);
 	fd_close(&front);
 	for (uint64_t until = clock_deadline_ns(NS_PER_S); clock_now_ns() < until;)
 		turn(TURN_MS); /* the slow one's time passes */
 	settle(2);
 	is_int(sandboxes_count(mon->sandboxes), 2, "without a front sandboxes live on, but for those it had given up");
+	return cat;
+}
+
+/* The next front is told of both that are left. */
+static void take_offers(struct box *b, struct box *slow)
+{
+	struct message a;
+	uint32_t n;
 
 	n = connect_front();
 	is_int(n, 2, "the next front is offered two");
 	for (uint32_t i = 0; i < n; i++) {
 		need(next(&a) && a.h.type == MONITOR_ADOPT && a.n_fds == MONITOR_FDS_SANDBOX, "each with ADOPT");
-		if (strcmp(a.any.adopt.id, b.id) != 0) {
-			is_str(a.any.adopt.id, slow.id, "one is that whose time was up");
+		if (strcmp(a.any.adopt.id, b->id) != 0) {
+			is_str(a.any.adopt.id, slow->id, "one is that whose time was up");
 			is_int(a.any.adopt.stop, STOP_WALL, "which happened while nobody listened");
-			box_take(&slow, &a);
+			box_take(slow, &a);
 			continue;
 		}
 		ok(a.any.adopt.tag_size == 9 && memcmp(a.any.adopt.tag, "attempt 2", 9) == 0,
@@ -918,11 +929,20 @@ static void test_adopt(void)
 			   a.any.adopt.processes == 16 && a.any.adopt.stop == STOP_NONE &&
 			   strcmp(a.any.adopt.manifest, manifest) == 0 && strcmp(a.any.adopt.policy, "default") == 0,
 		   "what it is made of and its limits are said");
-		box_take(&b, &a);
+		box_take(b, &a);
 	}
-	ok(next(&a) && a.h.type == MONITOR_STOPPED && strcmp(a.any.stopped.id, slow.id) == 0 &&
+	ok(next(&a) && a.h.type == MONITOR_STOPPED && strcmp(a.any.stopped.id, slow->id) == 0 &&
 		   a.any.stopped.stop == STOP_WALL,
 	   "and STOPPED for that which is over");
+}
+
+static void test_adopt(void)
+{
+	struct guest_call *c, *again;
+	struct box b, slow;
+	uint32_t cat = lose_front(&b, &slow);
+
+	take_offers(&b, &slow);
 	ok(lseek(b.out, 0, SEEK_END) == 6, "the journal is as it was");
 	b.s.next_seq = 1000;
 	guest_init(&guest, &b.s);
