@@ -266,73 +266,60 @@ static void print_table(struct contender *c, size_t n, unsigned rounds)
 	}
 }
 
-int main(int argc, char **argv)
-{
-	static struct contender all[CONTENDERS_MAX];
-	unsigned rounds = argc == ARGUMENTS ? (unsigned)atoi(argv[1]) : 0; /* NOLINT(cert-err34-c): checked below */
+/* What they run, and where. */
+struct folders {
 	const char *run_dir, *rootfs, *bundle, *equal_bundle, *sandbox;
-	static char payload[4096];
-	size_t n = 0;
-	FILE *csv;
+};
 
-	if (rounds < 10 || rounds > ROUNDS_MAX) {
-		fprintf(stderr, "usage: cold ROUNDS CSV RUN_DIR ROOTFS BUNDLE EQUAL_BUNDLE SANDBOX (ROUNDS 10 to %d)\n",
-			ROUNDS_MAX);
-		return 2;
-	}
-	run_dir = argv[3];
-	rootfs = argv[4];
-	bundle = argv[5];
-	equal_bundle = argv[6];
-	sandbox = argv[7];
-	(void)signal(SIGPIPE, SIG_IGN);
-	(void)snprintf(payload, sizeof(payload), "%s/bin/payload", rootfs);
+static size_t contenders(const struct folders *f, const char *payload, struct contender all[CONTENDERS_MAX])
+{
+	size_t n = 0;
+
 	all[n++] = (struct contender){ .name = "cubit, netns pooled, with teardown",
 				       .is_pooled_net = true,
 				       .counts_teardown = true };
 	all[n++] = (struct contender){ .name = "cubit, netns pooled, to verdict", .is_pooled_net = true };
 	all[n++] = (struct contender){ .name = "cubit, own netns, with teardown", .counts_teardown = true };
 	all[n++] = (struct contender){ .name = "cubit-sandbox -- true",
-				       .argv = { sandbox, "--run-dir", run_dir, "--rootfs", rootfs, "--",
+				       .argv = { f->sandbox, "--run-dir", f->run_dir, "--rootfs", f->rootfs, "--",
 						 "/bin/payload", "true" } };
 	all[n++] = (struct contender){ .name = "bare spawn + exec + wait", .argv = { payload, "true" } };
-	all[n++] = (struct contender){ .name = "bwrap (no cgroup, no seccomp)",
-				       .argv = { "bwrap", "--unshare-all", "--ro-bind", rootfs, "/", "--proc", "/proc",
-						 "--dev", "/dev", "--tmpfs", "/tmp", "/bin/payload", "true" } };
+	all[n++] =
+		(struct contender){ .name = "bwrap (no cgroup, no seccomp)",
+				    .argv = { "bwrap", "--unshare-all", "--ro-bind", f->rootfs, "/", "--proc", "/proc",
+					      "--dev", "/dev", "--tmpfs", "/tmp", "/bin/payload", "true" } };
 	all[n++] = (struct contender){ .name = "crun run, same rules",
 				       .v1_only = true,
 				       .wants_id = true,
-				       .argv = { "crun", "run", "--bundle", bundle } };
+				       .argv = { "crun", "run", "--bundle", f->bundle } };
 	all[n++] = (struct contender){ .name = "runc run, same rules",
 				       .wants_id = true,
-				       .argv = { "runc", "run", "--bundle", bundle } };
+				       .argv = { "runc", "run", "--bundle", f->bundle } };
 	all[n++] = (struct contender){ .name = "crun run, equal isolation",
 				       .v1_only = true,
 				       .wants_id = true,
-				       .argv = { "crun", "run", "--bundle", equal_bundle } };
+				       .argv = { "crun", "run", "--bundle", f->equal_bundle } };
 	all[n++] = (struct contender){ .name = "runc run, equal isolation",
 				       .wants_id = true,
-				       .argv = { "runc", "run", "--bundle", equal_bundle } };
+				       .argv = { "runc", "run", "--bundle", f->equal_bundle } };
 	/* Debian 12 has none of these three: the rows are for machines that have them from elsewhere */
-	all[n++] = (struct contender){ .name = "nsjail (no seccomp)",
-				       .argv = { "nsjail", "-Mo", "-Q", "--chroot", rootfs, "--user", "1000:100000:1",
-						 "--group", "1000:100000:1", "--", "/bin/payload", "true" } };
+	all[n++] =
+		(struct contender){ .name = "nsjail (no seccomp)",
+				    .argv = { "nsjail", "-Mo", "-Q", "--chroot", f->rootfs, "--user", "1000:100000:1",
+					      "--group", "1000:100000:1", "--", "/bin/payload", "true" } };
 	all[n++] = (struct contender){ .name = "minijail0 (no cgroup, no seccomp)",
 				       .argv = { "minijail0", "-v", "-p", "-r", "-e", "-l", "-N", "-u", "1000", "-g",
-						 "1000", "-C", rootfs, "/bin/payload", "true" } };
+						 "1000", "-C", f->rootfs, "/bin/payload", "true" } };
 	all[n++] = (struct contender){ .name = "isolate (no user namespace, no seccomp)",
-				       .argv = { "isolate", "--run", "--silent", "--dir", rootfs, "--", payload,
+				       .argv = { "isolate", "--run", "--silent", "--dir", f->rootfs, "--", payload,
 						 "true" } };
+	return n;
+}
+
+/* Once to warm up, and to see what works here. */
+static void warm_up(struct contender *all, size_t n, unsigned rounds)
+{
 	for (size_t i = 0; i < n; i++) {
-		if (all[i].argv[0])
-			start_spawner(&all[i]);
-	}
-	open_us(rootfs, run_dir);
-	csv = fopen(argv[2], "we");
-	if (!csv)
-		die(argv[2], NULL);
-	fprintf(csv, "contender,round,ns\n");
-	for (size_t i = 0; i < n; i++) { /* once to warm up, and to see what works here */
 		uint64_t ns = all[i].argv[0] ? measure_peer(&all[i]) : measure_us(&all[i], 0);
 
 		if (ns == 0)
@@ -341,6 +328,11 @@ int main(int argc, char **argv)
 			all[i].samples = calloc(rounds, sizeof(uint64_t));
 	}
 	create_ns = ready_ns = 0;
+}
+
+static void measure_all(struct contender *all, size_t n, unsigned rounds, FILE *csv)
+{
+	fprintf(csv, "contender,round,ns\n");
 	for (unsigned r = 0; r < rounds; r++) {
 		for (size_t i = 0; i < n; i++) {
 			if (!all[i].samples)
@@ -349,6 +341,36 @@ int main(int argc, char **argv)
 			fprintf(csv, "\"%s\",%u,%llu\n", all[i].name, r, (unsigned long long)all[i].samples[r]);
 		}
 	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct contender all[CONTENDERS_MAX];
+	unsigned rounds = argc == ARGUMENTS ? (unsigned)atoi(argv[1]) : 0; /* NOLINT(cert-err34-c): checked below */
+	static char payload[4096];
+	struct folders f;
+	size_t n;
+	FILE *csv;
+
+	if (rounds < 10 || rounds > ROUNDS_MAX) {
+		fprintf(stderr, "usage: cold ROUNDS CSV RUN_DIR ROOTFS BUNDLE EQUAL_BUNDLE SANDBOX (ROUNDS 10 to %d)\n",
+			ROUNDS_MAX);
+		return 2;
+	}
+	f = (struct folders){ argv[3], argv[4], argv[5], argv[6], argv[7] };
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)snprintf(payload, sizeof(payload), "%s/bin/payload", f.rootfs);
+	n = contenders(&f, payload, all);
+	for (size_t i = 0; i < n; i++) {
+		if (all[i].argv[0])
+			start_spawner(&all[i]);
+	}
+	open_us(f.rootfs, f.run_dir);
+	csv = fopen(argv[2], "we");
+	if (!csv)
+		die(argv[2], NULL);
+	warm_up(all, n, rounds);
+	measure_all(all, n, rounds, csv);
 	(void)fclose(csv);
 	print_table(all, n, rounds);
 	print_ratio(all, n, rounds, "cubit-sandbox -- true", "bwrap");
