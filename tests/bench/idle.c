@@ -182,6 +182,17 @@ static long available_kib(void)
 	return at ? strtol(at + strlen("MemAvailable:"), NULL, 10) : 0;
 }
 
+/* Before anything else was there: what many sandboxes had comes back by and by, and would be taken for these. */
+static void measure_memory(size_t n)
+{
+	long before = available_kib();
+
+	fill(n);
+	printf("memory of an idle sandbox, the kernel's too: %ld KiB (MemAvailable over %zu)\n",
+	       (before - available_kib()) / (long)n_idle, n_idle);
+	drain();
+}
+
 static void open_host(const char *run_dir, const char *rootfs)
 {
 	struct sandbox_host_options o = { .run_dir = run_dir, .id_base = 0x68000000u, .id_count = IDLE_MAX + 8 };
@@ -203,7 +214,6 @@ int main(int argc, char **argv)
 	unsigned rounds = argc >= 4 ? (unsigned)strtoul(argv[1], NULL, 10) : 0;
 	size_t most = argc == 5 ? strtoul(argv[4], NULL, 10) : IDLE_MAX;
 	double none = 0;
-	long before;
 
 	if (rounds < 1 || rounds > ROUNDS_MAX || most > IDLE_MAX) {
 		fprintf(stderr, "usage: idle ROUNDS RUN_DIR ROOTFS [MOST] (at most %d, %d)\n", ROUNDS_MAX, IDLE_MAX);
@@ -211,6 +221,7 @@ int main(int argc, char **argv)
 	}
 	(void)signal(SIGPIPE, SIG_IGN);
 	open_host(argv[2], argv[3]);
+	measure_memory(most < FOR_MEMORY ? most : FOR_MEMORY);
 	printf("%-28s %14s %12s\n", "CPU of a run beside", "us, everybody's", "x none");
 	for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++) {
 		size_t n = beside[i] < most ? beside[i] : most;
@@ -223,11 +234,6 @@ int main(int argc, char **argv)
 		printf("%4zu idle sandboxes          %14.0f %12.2f\n", n, us, us / none);
 		(void)fflush(stdout);
 	}
-	before = available_kib();
-	fill(most < FOR_MEMORY ? most : FOR_MEMORY);
-	printf("memory of an idle sandbox, the kernel's too: %ld KiB (MemAvailable over %zu)\n",
-	       (before - available_kib()) / (long)n_idle, n_idle);
-	drain();
 	sandbox_host_close(host);
 	policy_filter_unref(filter);
 	return 0;
