@@ -62,6 +62,8 @@ judge 'assertions that pass are counted' 0 '2 passed, 0 failed' '^ok ' <<<'echo 
 judge 'a plan may come last' 0 '1 passed, 0 failed' '' <<<'echo ok 1 - a; echo 1..1'
 judge 'an assertion that fails is counted, and the whole output shown' 1 '1 passed, 1 failed' '| # the reason' \
 	<<<'echo 1..2; echo ok 1 - a; echo not ok 2 - b; echo "# the reason" >&2; exit 1'
+judge 'the summary says again what failed, with the remarks around it' 1 '1 passed, 1 failed' '^  driver/it: # because$' \
+	<<<'echo 1..2; echo ok 1 - a; echo "# because"; echo not ok 2 - b; exit 1'
 judge 'a failure is one even if the exit status is 0' 1 '0 passed, 1 failed' '' <<<'echo 1..1; echo not ok 1'
 judge 'a failing TODO is a failure' 1 '0 passed, 1 failed' '' <<<'echo 1..1; echo "not ok 1 - a # TODO later"'
 judge 'fewer assertions than planned' 1 '1 passed, 1 failed' 'planned 2 assertions, ran 1' <<<'echo 1..2; echo ok 1'
