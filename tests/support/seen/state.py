@@ -37,7 +37,7 @@ print(subprocess._active, subprocess._USE_POSIX_SPAWN)
 import faulthandler
 print(faulthandler.is_enabled())
 import resource
-print(resource.getrlimit(resource.RLIMIT_STACK), resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime)
+print(resource.getrlimit(resource.RLIMIT_STACK), list(resource.getrusage(resource.RUSAGE_CHILDREN)))
 import site
 print(site.ENABLE_USER_SITE, site.USER_SITE, site.USER_BASE, site.PREFIXES)
 import functools
