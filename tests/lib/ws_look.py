@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a WebSocket shows within a second: ws_look.py URL PATH KEY [MESSAGE]. Its texts one a line, or the refusal.
 
-LOOK_S=SECONDS in the environment: so long instead. A message @N is a pause of N seconds."""
+LOOK_S=SECONDS in the environment: so long instead. A message @PATH waits until there is such a file."""
 
 import os
 import socket
@@ -46,7 +46,8 @@ def main(url, path, key, *messages):
     try:
         for m in messages:
             if m.startswith("@"):
-                time.sleep(float(m[1:]))
+                while not os.path.exists(m[1:]) and time.monotonic() < until:
+                    time.sleep(0.02)
             else:
                 sock.sendall(frame(m))
     except OSError:
