@@ -337,6 +337,11 @@ mutation: ## break features one at a time, in a copy: a named test notices each 
 	$(Q)tools/setup build test images e2e
 	$(Q)CUBIT_BUILD=$(abspath $(BUILD)) CC='$(CC)' tests/mutation/run $(if $(T),'$(T)')
 
+.PHONY: mutation-machine
+mutation-machine: ## break the unit file a line at a time, on a whole machine (RELEASE=bookworm)
+	$(Q)tools/setup build test images machine deb
+	$(Q)CUBIT_BUILD=$(abspath $(BUILD)) tests/mutation/machine $(RELEASE)
+
 .PHONY: bench
 bench: ## timings as ratios, side by side with what else is installed
 	$(Q)tools/setup build test bench images
