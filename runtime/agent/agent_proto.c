@@ -52,6 +52,11 @@ static const struct field file_fields[] = {
 	FIELD(agent_file, path,   FIELD_STR),
 	FIELD(agent_file, path2,  FIELD_STR),
 };
+static const struct field deliver_fields[] = {
+	FIELD(agent_deliver, mode,    FIELD_U32),
+	FIELD(agent_deliver, path,    FIELD_STR),
+	FIELD(agent_deliver, content, FIELD_BYTES),
+};
 static const struct field connect_fields[] = {
 	FIELD(agent_connect, port,  FIELD_U16),
 	FIELD(agent_connect, is_v6, FIELD_U8),
@@ -122,6 +127,7 @@ static const struct field_table messages[AGENT_MESSAGES] = {
 	[AGENT_ATTACH]    = { "ATTACH",    NULL, 0 },
 	[AGENT_ACK]       = { "ACK",       NULL, 0 },
 	[AGENT_CLOSE_STDIN] = { "CLOSE_STDIN", NULL, 0 },
+	[AGENT_DELIVER]   = { "DELIVER",   FIELDS(deliver_fields) },
 	[AGENT_READY]     = { "READY",     FIELDS(ready_fields) },
 	[AGENT_FAILED]    = { "FAILED",    FIELDS(failed_fields) },
 	[AGENT_STARTED]   = { "STARTED",   FIELDS(started_fields) },

@@ -18,6 +18,7 @@
  *   FILE     one file call                         FILE_OPEN  fds: the pipe that content flows through, for
  *                                                           read, write, list, walk; then
  *                                                  FILE_DONE  errno, facts
+ *   DELIVER  a small file, before the first START   FILE_DONE errno; or REFUSED: a START came before
  *   CONNECT  to a port inside                      CONNECTED  fds: the socket; or REFUSED
  *   REPORT   what does the kernel say of you?      READY
  *   ATTACH   a new peer has taken the socket over  READY, then STARTED for each living process (descriptors again)
@@ -41,7 +42,7 @@
 
 struct error;
 
-enum { AGENT_VERSION = 3 };
+enum { AGENT_VERSION = 4 };
 
 enum agent_message {
 	AGENT_SETUP = 1,
@@ -54,6 +55,7 @@ enum agent_message {
 	AGENT_ATTACH,
 	AGENT_ACK,
 	AGENT_CLOSE_STDIN,
+	AGENT_DELIVER,
 
 	AGENT_READY = 64,
 	AGENT_FAILED,
@@ -144,6 +146,19 @@ struct agent_file {
 	uint32_t mode;
 	uint64_t offset, limit; /* read: from, at most (0: to the end); walk: depth in offset, records in limit */
 	char path[4096], path2[4096];
+};
+
+/*
+ * A file that was not there, with the directories above it, written by the agent itself with the sandbox's default identity:
+ * no process and no pipe. Only as long as no program was started inside, when nobody can have prepared the way: then, and
+ * where the image has (EEXIST) or leads elsewhere (ELOOP), there is FILE.
+ */
+enum { AGENT_DELIVER_MAX = 20 << 10 /* of content; some of them fit into the socket together */ };
+
+struct agent_deliver {
+	uint32_t mode;
+	char path[4096]; /* absolute */
+	struct span content;
 };
 
 struct agent_connect {
@@ -258,6 +273,7 @@ union agent_any {
 	struct agent_signal signal;
 	struct agent_resize resize;
 	struct agent_file file;
+	struct agent_deliver deliver;
 	struct agent_connect connect;
 	struct agent_ready ready;
 	struct agent_failed failed;

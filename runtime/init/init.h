@@ -86,7 +86,8 @@ struct init_filter {
 struct init {
 	struct agent_setup setup; /* its filters are in `filters` */
 	struct init_filter filters[AGENT_FILTERS];
-	int loadavg_fd; /* the kernel's own /proc/loadavg, which ends with the last pid given away inside; -1: none */
+	bool has_started; /* a program was asked for: the files are its own */
+	int loadavg_fd;   /* the kernel's own /proc/loadavg, which ends with the last pid given away inside; -1: none */
 	struct proc procs[INIT_PROCS_MAX];
 	struct birth *births; /* INIT_PROCS_MAX of them: births[i] is of procs[i] */
 	uint8_t in[FRAME_MAX_BYTES];
@@ -196,6 +197,11 @@ void probe_start(struct init *in, uint32_t seq);
 
 void file_call(struct init *in, uint32_t seq, const struct agent_file *file);
 void connect_call(struct init *in, uint32_t seq, const struct agent_connect *c);
+
+/* ---- deliver.c ---- */
+
+/* DELIVER: by pid 1 itself. FILE_DONE or REFUSED is sent. */
+void deliver(struct init *in, uint32_t seq, const struct agent_deliver *d);
 
 /* ---- helper.c ---- */
 

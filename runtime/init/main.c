@@ -142,6 +142,9 @@ static bool serve_message(struct init *in)
 	case AGENT_FILE:
 		file_call(in, h.seq, &m.file);
 		break;
+	case AGENT_DELIVER:
+		deliver(in, h.seq, &m.deliver);
+		break;
 	case AGENT_CONNECT:
 		connect_call(in, h.seq, &m.connect);
 		break;

@@ -429,6 +429,7 @@ static int try_start(struct init *in, const struct agent_start *start, struct pr
 	struct identity id;
 	int report[2], r;
 
+	in->has_started = true;
 	if (identity_resolve(in, start->uid, start->gid, &id) < 0)
 		return fail(f, AGENT_STAGE_CREDENTIALS, "uid or gid 0");
 	if (unpack(&start->argv, start_argv) < 0 || unpack(&start->env, start_env) < 0)

@@ -25,6 +25,8 @@ struct file_call {
 	struct file_calls *all;
 	uint32_t seq;
 	bool is_write;
+	char *path; /* DELIVER was asked for: what it takes to ask for FILE instead */
+	uint32_t mode;
 	bool is_open, is_over; /* FILE_OPEN came; FILE_DONE came */
 	bool is_ended;         /* a read: end of file was seen, or we do not want more */
 	struct fd_watch *pipe;
@@ -44,6 +46,7 @@ static void forget(struct file_call *f)
 	f->all->n--;
 	fd_watch_free(&f->pipe);
 	buf_done(&f->content);
+	free(f->path);
 	free(f);
 }
 
@@ -51,6 +54,7 @@ static void finish(struct file_call *f, const struct error *e)
 {
 	struct file_call gone = *f;
 
+	gone.path = NULL; /* f's */
 	f->content = (struct buf)BUF_INIT;
 	gone.answer.content = &gone.content;
 	forget(f); /* before the callback: it may end all calls */
@@ -131,8 +135,30 @@ static void open_pipe(struct file_call *f, int fd)
 		finish(f, &err);
 }
 
+static int ask_to_write(struct file_call *f, const char *path, struct error *err);
+
+/* The image has something there. Once: FILE replaces it. Returns whether it is asked for. */
+static bool write_instead(struct file_call *f, uint32_t code, struct error *err)
+{
+	char *path = f->path;
+	int r;
+
+	if (!path || (code != EEXIST && code != ELOOP))
+		return false;
+	f->path = NULL;
+	r = ask_to_write(f, path, err);
+	free(path);
+	if (r < 0)
+		finish(f, err);
+	return true;
+}
+
 static void take_done(struct file_call *f, const struct agent_file_done *done)
 {
+	struct error err = ERROR_INIT;
+
+	if (write_instead(f, done->code, &err))
+		return;
 	f->is_over = true;
 	f->answer.code = done->code < 4096 ? (int)done->code : EPROTO;
 	f->answer.is_cut = f->answer.is_cut || done->is_cut;
@@ -168,24 +194,14 @@ bool file_calls_event(struct file_calls *c, struct agent_event *e)
 	return true;
 }
 
-static int call(struct file_calls *c, struct agent_file *m, const char *path, struct file_call **ret, file_call_fn *fn,
-		void *arg, struct error *err)
+static struct file_call *call_new(struct file_calls *c, file_call_fn *fn, void *arg)
 {
 	struct file_call *f = calloc(1, sizeof(*f));
-	int r = f ? text_copy(m->path, sizeof(m->path), path) : -ENOMEM;
 
-	if (r < 0) {
-		free(f);
-		return error_errno(err, -r, "file call");
-	}
-	m->uid = m->gid = PROCESS_DEFAULT_ID;
-	f->seq = agent_link_seq(c->link);
-	r = agent_link_send(c->link, AGENT_FILE, f->seq, m, err);
-	if (r < 0) {
-		free(f);
-		return r;
-	}
+	if (!f)
+		return NULL;
 	f->all = c;
+	f->seq = agent_link_seq(c->link);
 	f->fn = fn;
 	f->arg = arg;
 	f->next = c->first;
@@ -194,6 +210,30 @@ static int call(struct file_calls *c, struct agent_file *m, const char *path, st
 		c->first->prev = &f->next;
 	c->first = f;
 	c->n++;
+	return f;
+}
+
+static int ask(struct file_call *f, struct agent_file *m, const char *path, struct error *err)
+{
+	int r = text_copy(m->path, sizeof(m->path), path);
+
+	if (r < 0)
+		return error_errno(err, -r, "file call");
+	m->uid = m->gid = PROCESS_DEFAULT_ID;
+	return agent_link_send(f->all->link, AGENT_FILE, f->seq, m, err);
+}
+
+static int call(struct file_calls *c, struct agent_file *m, const char *path, struct file_call **ret, file_call_fn *fn,
+		void *arg, struct error *err)
+{
+	struct file_call *f = call_new(c, fn, arg);
+	int r = f ? ask(f, m, path, err) : error_set(err, ENOMEM, "out of memory");
+
+	if (r < 0) {
+		if (f)
+			forget(f);
+		return r;
+	}
 	*ret = f;
 	return 0;
 }
@@ -211,23 +251,63 @@ static struct agent_file *message(enum agent_file_op op)
 	return &m;
 }
 
+static int ask_to_write(struct file_call *f, const char *path, struct error *err)
+{
+	struct agent_file *m = message(AGENT_FILE_WRITE);
+
+	m->flags = AGENT_FILE_PARENTS;
+	m->mode = f->mode;
+	m->limit = f->left; /* fewer bytes: we have died, and the file stays as it was */
+	return ask(f, m, path, err);
+}
+
+static struct file_call *write_new(struct file_calls *c, uint32_t mode, const void *data, size_t size, file_call_fn *fn,
+				   void *arg)
+{
+	struct file_call *f = call_new(c, fn, arg);
+
+	if (!f)
+		return NULL;
+	f->is_write = true;
+	f->mode = mode;
+	f->data = data;
+	f->left = size;
+	return f;
+}
+
 int file_write(struct file_calls *c, const char *path, uint32_t mode, const void *data, size_t size, file_call_fn *fn,
 	       void *arg, struct error *err)
 {
-	struct agent_file *m = message(AGENT_FILE_WRITE);
-	struct file_call *f;
-	int r;
+	struct file_call *f = write_new(c, mode, data, size, fn, arg);
+	int r = f ? ask_to_write(f, path, err) : error_set(err, ENOMEM, "out of memory");
 
-	m->flags = AGENT_FILE_PARENTS;
-	m->mode = mode;
-	m->limit = size; /* fewer bytes: we have died, and the file stays as it was */
-	r = call(c, m, path, &f, fn, arg, err);
-	if (r < 0)
-		return r;
-	f->is_write = true;
-	f->data = data;
-	f->left = size;
-	return 0;
+	if (r < 0 && f)
+		forget(f);
+	return r;
+}
+
+static int ask_to_deliver(struct file_call *f, const char *path, struct error *err)
+{
+	static struct agent_deliver m;
+	int r = text_copy(m.path, sizeof(m.path), path);
+
+	f->path = strdup(path);
+	if (r < 0 || !f->path)
+		return error_errno(err, r < 0 ? -r : ENOMEM, "file call");
+	m.mode = f->mode;
+	m.content = (struct span){ f->data, f->left };
+	return agent_link_send(f->all->link, AGENT_DELIVER, f->seq, &m, err);
+}
+
+int file_deliver(struct file_calls *c, const char *path, uint32_t mode, const void *data, size_t size, file_call_fn *fn,
+		 void *arg, struct error *err)
+{
+	struct file_call *f = write_new(c, mode, data, size, fn, arg);
+	int r = f ? ask_to_deliver(f, path, err) : error_set(err, ENOMEM, "out of memory");
+
+	if (r < 0 && f)
+		forget(f);
+	return r;
 }
 
 int file_read(struct file_calls *c, const char *path, size_t max_bytes, file_call_fn *fn, void *arg, struct error *err)
