@@ -12,6 +12,7 @@ is "$(get state) $(get stdout) $(get attempt)" 'done drained 1' 'a running job e
 pid=$(main_pid)
 systemctl reload cubitd
 ok $? 'reload'
+within 30 eval '[ "$(systemctl is-active cubitd)" != reloading ]' # systemd 252 does not wait for the end of it
 is "$(systemctl is-active cubitd) $(main_pid)" "active $pid" 'the same process serves on'
 
 submit '{"runtime": "bash", "source": "sleep 60; echo long", "limits": {"wall_ms": 60000}}'

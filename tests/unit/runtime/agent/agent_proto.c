@@ -55,7 +55,9 @@ static const struct agent_file file = {
 static const struct agent_deliver deliver = {
 	.mode = 0755,
 	.path = "/work/a program",
-	.content = { "\x7f" "ELF\0\1", 6 },
+	.content = { "\x7f"
+		     "ELF\0\1",
+		     6 },
 };
 static const struct agent_connect connect_ = { .port = 8080, .is_v6 = 1 };
 static const struct agent_ready ready = {
@@ -153,7 +155,8 @@ static void test_round_trip(const struct sample *s)
 	need(agent_decode(wire, size, &h, &any, &err) == 0, "%s: is read back %s", s->name, err.text);
 	ok(h.type == s->type && h.seq == 4711 && h.version == AGENT_VERSION,
 	   "%s: type, number and version are those sent", s->name);
-	if (s->type != AGENT_SETUP && s->type != AGENT_START && s->type != AGENT_DELIVER) /* their spans point elsewhere now: looked at below */
+	if (s->type != AGENT_SETUP && s->type != AGENT_START &&
+	    s->type != AGENT_DELIVER) /* their spans point elsewhere now: looked at below */
 		ok(s->size == 0 || memcmp(&any, s->message, s->size) == 0, "%s: every field is what was sent", s->name);
 	ok(agent_encode(&w, again, size, s->type, 4711, &any, NULL) == 0 && w.size == size &&
 		   memcmp(again, wire, size) == 0,
