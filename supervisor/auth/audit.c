@@ -92,8 +92,10 @@ void auth_audit_caller(const struct caller *caller, struct audit_who *ret)
 	copy_text(ret->request, sizeof(ret->request), caller->request);
 }
 
-void auth_audit_write(struct auth *a, const struct audit_who *who, const char *action, const char *object,
-		      const char *outcome)
+typedef int post_fn(struct db *db, db_work *work, db_done *done, void *arg);
+
+static void write_line(struct auth *a, post_fn *post, const struct audit_who *who, const char *action,
+		       const char *object, const char *outcome)
 {
 	struct line *l = calloc(1, sizeof(*l));
 
@@ -111,8 +113,20 @@ void auth_audit_write(struct auth *a, const struct audit_who *who, const char *a
 			   LOG_STR("request", who->request)),
 		 "audit");
 	auth_op_begin(&l->op, a, NULL);
-	if (db_post(a->db, work_write, on_written, l) < 0)
+	if (post(a->db, work_write, on_written, l) < 0)
 		on_written(&(struct error){ .code = EAGAIN, .text = "the database is behind" }, l);
+}
+
+void auth_audit_write(struct auth *a, const struct audit_who *who, const char *action, const char *object,
+		      const char *outcome)
+{
+	write_line(a, db_post, who, action, object, outcome);
+}
+
+void auth_audit_write_later(struct auth *a, const struct audit_who *who, const char *action, const char *object,
+			    const char *outcome)
+{
+	write_line(a, db_post_later, who, action, object, outcome);
 }
 
 void auth_audit(struct auth *a, struct http_request *rq, const char *action, const char *object, const char *outcome)

@@ -156,7 +156,7 @@ void auth_job_ended(struct auth *a, const char *owner, uint64_t cpu_ms, uint64_t
 	u->cpu_ms += cpu_ms;
 	u->bytes += bytes;
 	u->is_dirty = true;
-	(void)auth_store_flush(a); /* in the same commit as the job's result, or the next */
+	(void)auth_store_flush(a); /* with the next commit */
 }
 
 void auth_request_done(struct auth *a, struct http_request *rq, const struct http_route *route, int status)

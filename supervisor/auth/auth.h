@@ -141,6 +141,9 @@ struct audit_who {
 };
 void auth_audit_who(struct http_request *rq, struct audit_who *ret);
 void auth_audit_caller(const struct caller *caller, struct audit_who *ret);
+/* Of what everybody does all the time: the line goes into the database with others, db_post_later(). */
+void auth_audit_write_later(struct auth *a, const struct audit_who *who, const char *action, const char *object,
+			    const char *outcome);
 void auth_audit_write(struct auth *a, const struct audit_who *who, const char *action, const char *object,
 		      const char *outcome);
 

@@ -243,7 +243,7 @@ bool auth_store_flush(struct auth *a)
 	collect_dirty(a, f);
 	auth_op_begin(&f->op, a, NULL);
 	a->is_flushing = true;
-	if (db_post(a->db, work_flush, on_flushed, f) == 0)
+	if (db_post_later(a->db, work_flush, on_flushed, f) == 0)
 		return true;
 	on_flushed(&(struct error){ .code = EAGAIN, .text = "the database is behind" }, f);
 	return false;

@@ -122,7 +122,7 @@ static void audit(const struct record *r, const struct job_result *result, const
 	(void)text_copy(owner.owner, sizeof(owner.owner), r->owner);
 	(void)snprintf(outcome, sizeof(outcome), "%s, policy %s", verdict_name(result->verdict.status),
 		       result->policy ? result->policy : "");
-	auth_audit_write(r->env->auth, who ? who : &owner, who ? "run" : "job.end", r->id, outcome);
+	auth_audit_write_later(r->env->auth, who ? who : &owner, who ? "run" : "job.end", r->id, outcome);
 }
 
 /* Out of memory: the lease will run out, and another attempt gives the result. Said on the next turn of the loop. */

@@ -180,7 +180,7 @@ bool file_calls_event(struct file_calls *c, struct agent_event *e)
 		f = f->next;
 	if (!f)
 		return false;
-	if (e->header.type == AGENT_FILE_OPEN && e->n_fds == 1 && !f->is_open) {
+	if (e->header.type == AGENT_FILE_OPEN && e->n_fds == 1 && !f->is_open && !f->path) {
 		open_pipe(f, fd_take(&e->fds[0]));
 	} else if (e->header.type == AGENT_FILE_DONE && !f->is_over) {
 		take_done(f, &e->any.file_done);

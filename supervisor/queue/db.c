@@ -26,6 +26,7 @@ enum {
 	BATCH_MAX = 512,          /* works of one commit: the first of them waits for the last */
 	CHECKPOINT_FRAMES = 1000, /* of the log, before its pages are carried over */
 	PROBE_SECONDS = 1,        /* while there is no space: try so often */
+	LATER_MAX = 256,          /* works that wait for company: more of them are company enough */
 };
 
 struct item {
@@ -45,6 +46,7 @@ struct db {
 	pthread_cond_t posted_cond, ran_cond;
 	/* under the mutex */
 	uint64_t ran, posted;
+	uint64_t due_ns; /* when the thread has to begin: 0 at once, CLOCK_NEVER nothing is posted */
 	bool is_closing, has_ended;
 	struct db_counts counts;
 
@@ -266,22 +268,35 @@ static void probe(struct db *db)
 	note_trouble(db, false, rc == 0);
 }
 
+static void sleep_until(struct db *db, uint64_t at_ns)
+{
+	const struct timespec until = { .tv_sec = (time_t)(at_ns / NS_PER_S), .tv_nsec = (long)(at_ns % NS_PER_S) };
+
+	if (at_ns == CLOCK_NEVER)
+		(void)pthread_cond_wait(&db->posted_cond, &db->mutex);
+	else
+		(void)pthread_cond_timedwait(&db->posted_cond, &db->mutex, &until);
+}
+
 /* Wait for work. False: the end. *ret_to: how far to go; not further than ran when it is time to probe. */
 static bool wait_for_work(struct db *db, uint64_t *ret_from, uint64_t *ret_to)
 {
-	struct timespec until;
+	const uint64_t probe_ns = clock_deadline_ns(PROBE_SECONDS * NS_PER_S);
 	bool is_over;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += PROBE_SECONDS;
 	(void)pthread_mutex_lock(&db->mutex);
-	while (db->ran == db->posted && !db->is_closing)
-		if (!db->counts.is_full)
-			(void)pthread_cond_wait(&db->posted_cond, &db->mutex);
-		else if (pthread_cond_timedwait(&db->posted_cond, &db->mutex, &until) == ETIMEDOUT)
+	while (!db->is_closing) {
+		uint64_t now = clock_now_ns(), at = db->due_ns;
+
+		if (db->counts.is_full && probe_ns < at)
+			at = probe_ns;
+		if (at <= now)
 			break;
+		sleep_until(db, at);
+	}
 	*ret_from = db->ran;
 	*ret_to = db->posted - db->ran > BATCH_MAX ? db->ran + BATCH_MAX : db->posted;
+	db->due_ns = *ret_to == db->posted ? CLOCK_NEVER : 0;
 	is_over = db->ran == db->posted && db->is_closing;
 	(void)pthread_mutex_unlock(&db->mutex);
 	return !is_over;
@@ -389,14 +404,17 @@ static void answer(uv_async_t *async)
 	hold_loop(db);
 }
 
-static int post(struct db *db, db_work *work, db_done *done, void *arg, bool is_read)
+static int post(struct db *db, db_work *work, db_done *done, void *arg, bool is_read, uint64_t due_ns)
 {
 	if (db->is_closing || db->posted - db->answered == DB_WAITING_MAX)
 		return -EAGAIN;
 	*item_at(db, db->posted) = (struct item){ .work = work, .done = done, .arg = arg, .is_read = is_read };
 	(void)pthread_mutex_lock(&db->mutex);
 	db->posted++;
-	(void)pthread_cond_signal(&db->posted_cond);
+	if (due_ns < db->due_ns || db->posted - db->ran >= LATER_MAX) {
+		db->due_ns = due_ns < db->due_ns ? due_ns : 0;
+		(void)pthread_cond_signal(&db->posted_cond);
+	}
 	(void)pthread_mutex_unlock(&db->mutex);
 	hold_loop(db);
 	return 0;
@@ -404,19 +422,24 @@ static int post(struct db *db, db_work *work, db_done *done, void *arg, bool is_
 
 int db_post(struct db *db, db_work *work, db_done *done, void *arg)
 {
-	return post(db, work, done, arg, false);
+	return post(db, work, done, arg, false, 0);
+}
+
+int db_post_later(struct db *db, db_work *work, db_done *done, void *arg)
+{
+	return post(db, work, done, arg, false, clock_deadline_ns(DB_LATER_MS * NS_PER_MS));
 }
 
 int db_read(struct db *db, db_work *work, db_done *done, void *arg)
 {
-	return post(db, work, done, arg, true);
+	return post(db, work, done, arg, true, 0);
 }
 
 int db_call(struct db *db, db_work *work, void *arg, struct error *err)
 {
 	uint64_t i = db->posted;
 	const struct error *e;
-	int rc = post(db, work, NULL, arg, true);
+	int rc = post(db, work, NULL, arg, true, 0);
 
 	if (rc < 0)
 		return error_set(err, -rc, "the database is behind");
@@ -483,6 +506,7 @@ int db_open(uv_loop_t *loop, int dir_fd, struct db **ret, struct error *err)
 	if (!db)
 		return error_set(err, ENOMEM, "database: no memory");
 	db->loop = loop;
+	db->due_ns = CLOCK_NEVER;
 	rc = init_sync(db, err);
 	if (rc < 0) {
 		free(db);

@@ -1,7 +1,7 @@
 /*
  * The front's database: SQLite in WAL mode, on a thread of its own. Work is posted from the loop, done on the thread
  * in batches (group commit: everything posted while one batch is committed goes into the next), and answered on the
- * loop after the commit, in the order of posting. So "answered" means durable (synchronous=FULL), and a thousand
+ * loop after the commit, in the order of posting. What nobody waits for can wait for company (db_post_later). So "answered" means durable (synchronous=FULL), and a thousand
  * requests cost a few fsyncs.
  *
  * No space left: the batch fails, each work of it is answered with ENOSPC and db_counts().is_full is set; serving goes
@@ -48,6 +48,13 @@ void db_close(struct db *db, void (*done)(void *arg), void *arg);
 
 /* Returns 0, or -EAGAIN when too much is waiting or the database is closing: then neither function is called. */
 int db_post(struct db *db, db_work *work, db_done *done, void *arg);
+
+/*
+ * The same for what nobody waits for: it goes into the commit of whatever is posted next, and has one of its own when
+ * nothing comes within DB_LATER_MS. A process that dies, or a machine, loses it until then.
+ */
+enum { DB_LATER_MS = 50 };
+int db_post_later(struct db *db, db_work *work, db_done *done, void *arg);
 
 /*
  * The same without a transaction: reads only. Sees everything that was posted before it and is durable (and perhaps

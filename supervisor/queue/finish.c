@@ -127,7 +127,8 @@ int queue_finish(struct queue *q, const struct queue_result *r, queue_done_fn *f
 	o->queued_ms = r->queued_ms ? r->queued_ms : o->op.now_ms;
 	o->fn = fn;
 	o->arg = arg;
-	rc = op_post(&o->op, finish_work, finish_done);
+	/* of a direct run its client has the answer */
+	rc = o->is_direct ? op_post_later(&o->op, finish_work, finish_done) : op_post(&o->op, finish_work, finish_done);
 	if (rc < 0)
 		op_free(&o->op);
 	return rc;

@@ -113,6 +113,11 @@ int op_post(struct op *op, db_work *work, db_done *done)
 	return db_post(op->q->db, work, done, op);
 }
 
+int op_post_later(struct op *op, db_work *work, db_done *done)
+{
+	return db_post_later(op->q->db, work, done, op);
+}
+
 int op_read(struct op *op, db_work *work, db_done *done)
 {
 	return db_read(op->q->db, work, done, op);

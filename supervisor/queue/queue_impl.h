@@ -52,6 +52,7 @@ struct op {
 void *op_new(struct queue *q, size_t size);
 /* Hand it to the database. On failure (-EAGAIN) it is still the caller's: op_free(). */
 int op_post(struct op *op, db_work *work, db_done *done);
+int op_post_later(struct op *op, db_work *work, db_done *done); /* db_post_later() */
 int op_read(struct op *op, db_work *work, db_done *done);
 /* First thing in a db_done: take over the counts when e is NULL. */
 void op_end(struct op *op, const struct error *e);

@@ -124,6 +124,8 @@ static void serve(struct fake_agent *a, const struct frame_header *h, const unio
 		start(a, h->seq, &m->start);
 	else if (h->type == AGENT_FILE)
 		file(a, h->seq, &m->file);
+	else if (h->type == AGENT_DELIVER)
+		fake_agent_say(a, AGENT_FILE_DONE, h->seq, &(struct agent_file_done){ .code = 0 }, NULL, 0);
 	else if (h->type != AGENT_ACK)
 		fake_agent_say(a, AGENT_DONE, h->seq, NULL, NULL, 0);
 }

@@ -582,7 +582,7 @@ static bool play(struct fake_agent *a, const struct frame_header *h, const union
 	struct agent_exited exited = { .at_ns = UINT64_MAX };
 	struct agent_failed failed = { .stage = 9999, .code = UINT32_MAX, .object = "x" };
 	struct agent_ready ready = { .is_probe = 1 };
-	bool is_file = h->type == AGENT_FILE && m->file.op == AGENT_FILE_WRITE, is_start = h->type == AGENT_START;
+	bool is_file = h->type == AGENT_DELIVER, is_start = h->type == AGENT_START;
 
 	if (h->type == AGENT_FILE && m->file.op == AGENT_FILE_WALK)
 		return trick == WALK_NOT_RECORDS ? walk_with(a, h->seq, NULL)
@@ -645,6 +645,32 @@ static bool play(struct fake_agent *a, const struct frame_header *h, const union
 	default:
 		return false;
 	}
+}
+
+static unsigned n_written;
+
+/* The image has a file there, or a link on the way. */
+static bool be_in_the_way(struct fake_agent *a, const struct frame_header *h, const union agent_any *m)
+{
+	struct agent_file_done done = { .code = h->seq % 2 ? EEXIST : ELOOP };
+
+	n_written += h->type == AGENT_FILE && m->file.op == AGENT_FILE_WRITE;
+	if (h->type == AGENT_DELIVER)
+		fake_agent_say(a, AGENT_FILE_DONE, h->seq, &done, NULL, 0);
+	return h->type == AGENT_DELIVER;
+}
+
+static void test_in_the_way(void)
+{
+	open_front();
+	(void)run_until(all_ready, 5000);
+	fake.hook = be_in_the_way;
+	run_job("{\"runtime\":\"plain\",\"files\":[{\"path\":\"a\",\"content\":\"x\"},{\"path\":\"b\",\"content\":"
+		"\"y\"}]}");
+	is_str(over_status ? over_status : "", "ok", "files that cannot be delivered are written");
+	is_int(n_written, 2, "each of them");
+	fake.hook = NULL;
+	close_front();
 }
 
 static void test_hostile(void)
@@ -710,6 +736,7 @@ int main(void)
 	test_back_to_back();
 	test_outcomes();
 	test_failures();
+	test_in_the_way();
 	test_hostile();
 	test_ends_early();
 	test_cases();

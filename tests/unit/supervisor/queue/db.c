@@ -169,6 +169,54 @@ static void test_batch(void)
 	(void)close(s.dir_fd);
 }
 
+static uint64_t ms_since(uint64_t from_ns)
+{
+	return (clock_now_ns() - from_ns) / NS_PER_MS;
+}
+
+/* What nobody waits for has company, or its turn after a moment; and the end of the database waits for it. */
+static void test_later(void)
+{
+	enum { MANY = 300 };
+	static struct work many[MANY];
+	struct store s;
+	struct db_counts before, after;
+	struct work w[3] = { { .text = "INSERT INTO t VALUES (1)" },
+			     { .text = "INSERT INTO t VALUES (2)" },
+			     { .text = "INSERT INTO t VALUES (3)" } };
+	uint64_t start;
+
+	open_new(&s, "later");
+	(void)run_one(&s, "CREATE TABLE t (i INTEGER)", false);
+	db_counts(s.db, &before);
+	start = clock_now_ns();
+	(void)db_post_later(s.db, run_text, note, &w[0]);
+	(void)db_post_later(s.db, run_text, note, &w[1]);
+	(void)uv_run(&s.loop, UV_RUN_DEFAULT);
+	ok(ms_since(start) >= DB_LATER_MS, "alone, later works wait for company (%d ms)", (int)ms_since(start));
+	db_counts(s.db, &after);
+	is_int(after.commits - before.commits, 1, "then they have one commit together");
+	start = clock_now_ns();
+	(void)db_post_later(s.db, run_text, note, &w[2]);
+	is_int(value(&s, "SELECT count(*) FROM t"), 3, "a read sees what is to be written later");
+	(void)db_post_later(s.db, run_text, note, &w[0]);
+	is_int(run_one(&s, "INSERT INTO t VALUES (4)", false), 0, "a work that is waited for takes it along");
+	db_counts(s.db, &before);
+	is_int(before.commits - after.commits, 2, "in its own commit");
+	for (size_t i = 0; i < MANY; i++) {
+		many[i].text = "INSERT INTO t VALUES (5)";
+		(void)db_post_later(s.db, run_text, note, &many[i]);
+	}
+	(void)uv_run(&s.loop, UV_RUN_DEFAULT);
+	is_int(value(&s, "SELECT count(*) FROM t"), 5 + MANY, "many are company enough");
+	(void)db_post_later(s.db, run_text, note, &w[0]);
+	close_it(&s);
+	open_again(&s);
+	is_int(value(&s, "SELECT count(*) FROM t"), 6 + MANY, "what was to come later is there after a clean end");
+	close_it(&s);
+	(void)close(s.dir_fd);
+}
+
 static int deep_work(sqlite3 *sql, void *arg, struct error *err)
 {
 	struct work *w = arg;
@@ -485,6 +533,7 @@ int main(void)
 {
 	vfs_install();
 	test_batch();
+	test_later();
 	test_statements();
 	log_init(2, LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
 	test_full();
