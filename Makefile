@@ -454,6 +454,6 @@ distclean: ## remove everything that is not in git
 	rm -rf build compile_commands.json
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z_.-]+:.*## / { n = split($$1, t, " "); printf "  %-22s %s\n", t[1], $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9_.-]+:.*## / { n = split($$1, t, " "); printf "  %-22s %s\n", t[1], $$2 }' $(MAKEFILE_LIST)
 
 -include $(shell find $(BUILD)/obj $(BUILD)/init $(BUILD)/tests -type f -name '*.d' 2>/dev/null)
