@@ -121,7 +121,7 @@ static void send_waiting(struct front_link *l)
 
 static bool is_from_front(uint16_t type)
 {
-	return type >= MONITOR_RESOLVE && type <= MONITOR_POLICIES;
+	return type < MONITOR_REQUESTS;
 }
 
 /* One message. Returns 1, 0 when there is none or the link is closed, or -errno with why filled: it is lost. */

@@ -1,4 +1,5 @@
 /* What the front asks: each message to the part that does it, and REFUSED when that says no. */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -111,6 +112,7 @@ static request_fn *const requests[] = {
 	[MONITOR_STATE] = serve_state,       [MONITOR_PONG] = serve_pong,     [MONITOR_MEASURE] = serve_measure,
 	[MONITOR_POLICIES] = serve_policies,
 };
+static_assert(sizeof(requests) / sizeof(requests[0]) == MONITOR_REQUESTS, "a row for each message of the front");
 
 /* Nothing that a request changed is forgotten: clocks are looked at again before the next wait. */
 void requests_serve(const struct frame_header *h, const union monitor_any *any, void *arg)

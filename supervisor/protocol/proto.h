@@ -58,6 +58,7 @@ enum monitor_message {
 	MONITOR_PONG,
 	MONITOR_MEASURE,
 	MONITOR_POLICIES,
+	MONITOR_REQUESTS, /* behind the last one of the front */
 
 	MONITOR_WELCOME = 64,
 	MONITOR_ADOPT,
