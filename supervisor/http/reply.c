@@ -221,7 +221,7 @@ void http_reply_json(struct http_request *rq, int status, json_t *owned)
 	if (text)
 		http_reply(rq, status, "application/json", text, strlen(text));
 	else
-		http_error(rq, 500, "internal", NULL, "the answer could not be written as JSON");
+		http_error(rq, 500, "internal_error", NULL, "the answer could not be written as JSON");
 	free(text);
 }
 
@@ -253,7 +253,7 @@ static bool may_log(struct http_server *s)
 
 void http_error(struct http_request *rq, int status, const char *code, const char *field, const char *fmt, ...)
 {
-	static const char last_resort[] = "{\"error\":{\"code\":\"internal\",\"message\":\"out of memory\"}}";
+	static const char last_resort[] = "{\"error\":{\"code\":\"internal_error\",\"message\":\"out of memory\"}}";
 	char message[512], *text;
 	json_t *e, *all;
 	va_list ap;

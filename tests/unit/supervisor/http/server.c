@@ -88,7 +88,13 @@ static void say_facts(struct http_request *rq)
 
 static void fail_inside(struct http_request *rq)
 {
-	http_error(rq, 500, "internal", NULL, "the secret path is /etc/shadow");
+	http_error(rq, 500, "internal_error", NULL, "the secret path is /etc/shadow");
+}
+
+/* As when jansson has no memory, or refuses a text that is no UTF-8. */
+static void say_nothing(struct http_request *rq)
+{
+	http_reply_json(rq, 200, NULL);
 }
 
 static void say_large(struct http_request *rq)
@@ -109,6 +115,7 @@ static const struct http_route routes[] = {
 	{ .method = "GET", .path = "/file", .handle = say_file },
 	{ .method = "GET", .path = "/facts/{id}", .handle = say_facts },
 	{ .method = "GET", .path = "/fail", .handle = fail_inside },
+	{ .method = "GET", .path = "/unwritable", .handle = say_nothing },
 	{ .method = "GET", .path = "/large", .handle = say_large },
 	{ 0 },
 };
@@ -202,6 +209,8 @@ static void plain(void)
 	a = ask("GET /fail HTTP/1.1\r\nHost: x\r\nX-Request-Id: abc-1\r\nConnection: close\r\n\r\n", NULL);
 	has_str(a, "under request abc-1", "an inner failure names the request's id");
 	ok(!strstr(a, "shadow"), "and not what broke");
+	a = ask("GET /unwritable HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", NULL);
+	ok(strstr(a, " 500 ") && strstr(a, "\"internal_error\""), "so is an answer that cannot be written");
 }
 
 static void http10(void)
