@@ -14,10 +14,11 @@
 #include "runtime/base/fd.h"
 #include "runtime/rootfs/rootfs.h"
 #include "runtime/sandbox.h"
+#include "runtime/stop.h"
 
 enum {
 	CHUNK_BYTES = 64 << 10,
-	WATCH_MAX_MS = 50, /* at least this often a counter is looked at that nothing announces */
+	TURN_MAX_MS = 50, /* at least this often it is looked whether a signal handler has cancelled */
 	READY_TIMEOUT_S = 30,
 	KILL_TIMEOUT_MS = 5000,
 };
@@ -31,6 +32,7 @@ struct run {
 	const struct run_spec *spec;
 	struct run_result *ret;
 	struct verdict_facts facts;
+	struct stop_limits limits; /* the deadline from its start on */
 	enum phase phase;
 	uint32_t seq;
 	uint64_t begun_ns; /* request sent */
@@ -48,17 +50,11 @@ struct run {
 
 static void stop(struct run *r, enum verdict_stop why)
 {
-	if (r->facts.stop == STOP_NONE && r->phase != PHASE_OVER) {
+	if (why != STOP_NONE && r->facts.stop == STOP_NONE && r->phase != PHASE_OVER) {
 		r->facts.stop = why;
 		r->end_ns = clock_now_ns();
 		(void)cgroup_kill(r->s->cgroup, NULL); /* pid 1's end, or the timeout below, tells how it went */
 	}
-}
-
-/* A counter's growth; unknown numbers have not grown. */
-static uint64_t since(uint64_t now, uint64_t base)
-{
-	return now == CGROUP_UNKNOWN || base == CGROUP_UNKNOWN || now < base ? 0 : now - base;
 }
 
 static void take_cpu_base(struct run *r)
@@ -120,6 +116,8 @@ static void on_event(struct run *r)
 			break;
 		r->start_ns = believe(e->any.started.at_ns, r->begun_ns);
 		r->phase = PHASE_RUNNING;
+		if (r->spec->limits.wall_ns)
+			r->limits.deadline_ns = r->start_ns + r->spec->limits.wall_ns;
 		take_cpu_base(r); /* what the set-up cost is not the payload's */
 		take_stdio(r);
 		return;
@@ -163,8 +161,9 @@ static void serve_socket(struct run *r)
 static bool read_output(struct run *r, int stream)
 {
 	int *fd = &r->stdio[stream];
-	uint64_t *seen = &r->ret->output_bytes[stream - 1], limit = r->spec->limits.output_bytes, room;
+	uint64_t *seen = &r->ret->output_bytes[stream - 1], room = stop_output_room(&r->limits, *seen);
 	ssize_t n = read(*fd, r->out, sizeof(r->out));
+	enum verdict_stop why;
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
@@ -172,8 +171,8 @@ static bool read_output(struct run *r, int stream)
 		fd_close(fd);
 		return false;
 	}
-	room = limit && *seen >= limit ? 0 : limit ? limit - *seen : UINT64_MAX;
-	if ((uint64_t)n > room) {
+	why = stop_look(&r->limits, &(const struct stop_seen){ .output_bytes = *seen + (uint64_t)n }, NULL);
+	if (why != STOP_NONE) {
 		r->ret->is_cut[stream - 1] = true;
 		n = (ssize_t)room;
 	}
@@ -183,8 +182,8 @@ static bool read_output(struct run *r, int stream)
 	if (r->ret->is_cut[stream - 1]) {
 		/* ended by itself with the rest still in the pipe: over the limit all the same */
 		if (r->facts.stop == STOP_NONE && r->phase == PHASE_OVER)
-			r->facts.stop = STOP_OUTPUT;
-		stop(r, STOP_OUTPUT);
+			r->facts.stop = why;
+		stop(r, why);
 		fd_close(fd);
 		return false;
 	}
@@ -227,25 +226,11 @@ static void write_input(struct run *r)
 
 /* ---- limits ---- */
 
-static uint64_t cpu_used(const struct run *r)
-{
-	uint64_t now = cgroup_cpu_usage_ns(r->s->cgroup);
-
-	return since(now, r->base.cpu_usage_ns);
-}
-
-static bool is_oom(const struct run *r)
-{
-	struct cgroup_stats st;
-
-	return cgroup_stats(r->s->cgroup, &st, NULL) == 0 && since(st.oom_kills, r->base.oom_kills) > 0;
-}
-
 static void on_pids_event(struct run *r)
 {
 	struct cgroup_stats st;
 
-	if (r->facts.stop != STOP_NONE || since(cgroup_pids_max_hits(r->s->cgroup), r->base.pids_max_hits) == 0)
+	if (r->facts.stop != STOP_NONE || cgroup_since(cgroup_pids_max_hits(r->s->cgroup), r->base.pids_max_hits) == 0)
 		return;
 	/* at once: where there is no peak, it is only to be seen now */
 	if (cgroup_stats(r->s->cgroup, &st, NULL) == 0)
@@ -255,37 +240,25 @@ static void on_pids_event(struct run *r)
 /* Look at every limit; returns when to look again. */
 static uint64_t check_limits(struct run *r)
 {
-	const struct run_limits *l = &r->spec->limits;
-	uint64_t now = clock_now_ns(), next = CLOCK_NEVER, used;
+	struct stop_seen seen = { .now_ns = clock_now_ns() };
+	uint64_t turn_ns = seen.now_ns + TURN_MAX_MS * NS_PER_MS, look_ns = turn_ns;
 
 	if (r->spec->cancel && *r->spec->cancel)
 		stop(r, STOP_CANCEL);
 	if (r->phase == PHASE_STARTING) {
-		if (now - r->begun_ns > READY_TIMEOUT_S * NS_PER_S)
+		if (seen.now_ns - r->begun_ns > READY_TIMEOUT_S * NS_PER_S)
 			stop(r, STOP_INTERNAL);
-		return now + WATCH_MAX_MS * NS_PER_MS;
+		return turn_ns;
 	}
-	if (l->wall_ns) {
-		next = r->start_ns + l->wall_ns;
-		if (now >= next)
-			stop(r, STOP_WALL);
-	}
-	if (l->cpu_ns) {
-		used = cpu_used(r);
-		if (used >= l->cpu_ns)
-			stop(r, STOP_CPU);
-		else if (now + (l->cpu_ns - used) < next) /* several cpus: the 50 ms below catch it sooner */
-			next = now + (l->cpu_ns - used);
-	}
-	/* v1 has no group OOM: finish at once what the kernel began. Nor does it announce refused forks. */
+	if (r->limits.cpu_ns)
+		seen.cpu_ns = cgroup_since(cgroup_cpu_usage_ns(r->s->cgroup), r->base.cpu_usage_ns);
 	if (sandbox_host_cgroups(r->s->host)->is_hybrid) {
-		if (is_oom(r))
-			stop(r, STOP_MEMORY);
+		seen.oom_kills = cgroup_since(cgroup_oom_kills(r->s->cgroup), r->base.oom_kills);
+		seen.notice = STOP_NOT_TOLD;
 		on_pids_event(r);
 	}
-	if (next > now + WATCH_MAX_MS * NS_PER_MS)
-		next = now + WATCH_MAX_MS * NS_PER_MS;
-	return next;
+	stop(r, stop_look(&r->limits, &seen, &look_ns));
+	return look_ns < turn_ns ? look_ns : turn_ns;
 }
 
 /* ---- the loop ---- */
@@ -355,16 +328,16 @@ static void gather(struct run *r)
 	r->ret->disk_inodes = usage.used_inodes;
 	r->facts.disk_is_full = usage.is_full;
 	/* it never started: what the set-up died of before we took the base counts as well */
-	r->facts.oom_kills = r->start_ns ? since(st->oom_kills, r->base.oom_kills) : st->oom_kills;
-	r->facts.pids_max_hits = since(st->pids_max_hits, r->base.pids_max_hits);
+	r->facts.oom_kills = r->start_ns ? cgroup_since(st->oom_kills, r->base.oom_kills) : st->oom_kills;
+	r->facts.pids_max_hits = cgroup_since(st->pids_max_hits, r->base.pids_max_hits);
 	r->facts.oom_is_above = cgroup_oom_is_above(st, r->start_ns ? &r->base : &(const struct cgroup_stats){ 0 },
 						    r->s->limits.memory_max_bytes);
 	r->facts.forks_above |= st->pids_peak != CGROUP_UNKNOWN && r->facts.pids_max_hits > 0 &&
 				cgroup_forks_are_refused_above(r->s->cgroup, st, r->s->limits.pids_max);
 	if (r->start_ns) {
-		r->ret->cpu_ns = since(st->cpu_usage_ns, r->base.cpu_usage_ns);
-		r->ret->user_ns = since(st->cpu_user_ns, r->base.cpu_user_ns);
-		r->ret->system_ns = since(st->cpu_system_ns, r->base.cpu_system_ns);
+		r->ret->cpu_ns = cgroup_since(st->cpu_usage_ns, r->base.cpu_usage_ns);
+		r->ret->user_ns = cgroup_since(st->cpu_user_ns, r->base.cpu_user_ns);
+		r->ret->system_ns = cgroup_since(st->cpu_system_ns, r->base.cpu_system_ns);
 	}
 	if (r->start_ns)
 		r->ret->wall_ns = (r->end_ns ? r->end_ns : clock_now_ns()) - r->start_ns;
@@ -397,6 +370,10 @@ int run_process(struct sandbox *s, const struct run_spec *spec, struct run_resul
 	r->in_data = spec->input;
 	r->in_left = spec->input ? spec->input_size : 0;
 	r->in_ended = spec->input_fd < 0 && !spec->hold_stdin;
+	r->limits = (struct stop_limits){ .cpu_ns = spec->limits.cpu_ns,
+					  .output_bytes = spec->limits.output_bytes,
+					  .cpus_milli = s->limits.cpu_max_milli,
+					  .n_cpus = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN) };
 	r->facts.wall_limit_ns = spec->limits.wall_ns;
 	r->facts.cpu_limit_ns = spec->limits.cpu_ns;
 	r->facts.output_limit_bytes = spec->limits.output_bytes;

@@ -393,17 +393,17 @@ bool cgroup_memory_peak_restart(struct cgroup *cg)
 	return cg->memory_peak_fd >= 0 && write(cg->memory_peak_fd, "0", 1) == 1;
 }
 
-static bool has_grown(uint64_t now, uint64_t base)
+uint64_t cgroup_since(uint64_t now, uint64_t base)
 {
-	return now != CGROUP_UNKNOWN && base != CGROUP_UNKNOWN && now > base;
+	return now == CGROUP_UNKNOWN || base == CGROUP_UNKNOWN || now < base ? 0 : now - base;
 }
 
 bool cgroup_oom_is_above(const struct cgroup_stats *now, const struct cgroup_stats *base, uint64_t limit_bytes)
 {
-	if (!has_grown(now->oom_kills, base->oom_kills))
+	if (cgroup_since(now->oom_kills, base->oom_kills) == 0)
 		return false;
 	if (now->ooms != CGROUP_UNKNOWN)
-		return !has_grown(now->ooms, base->ooms);
+		return cgroup_since(now->ooms, base->ooms) == 0;
 	/* Memory is charged in batches of 64 pages on each cpu: one was refused, so the peak was that close at least. */
 	return limit_bytes > 0 && now->memory_peak_bytes != CGROUP_UNKNOWN &&
 	       now->memory_peak_bytes < limit_bytes - limit_bytes / 16 &&

@@ -90,6 +90,9 @@ int cgroup_update(struct cgroup *cg, const struct cgroup_limits *limits, struct 
 /* Read every fact. Never fails for a single missing file: that number is CGROUP_UNKNOWN. */
 int cgroup_stats(const struct cgroup *cg, struct cgroup_stats *ret, struct error *err);
 
+/* How much a fact has grown since `base`; what is unknown has not grown. */
+uint64_t cgroup_since(uint64_t now, uint64_t base);
+
 /*
  * The kernel killed in the group since `base`: because memory ran out above it (the host, or MemoryMax= of the service)
  * and not at its own limit? On v2 oom and oom_kill tell: the first is counted where the limit is, the second where the

@@ -27,6 +27,7 @@
 
 #include "runtime/base/buf.h"
 #include "runtime/base/error.h"
+#include "runtime/stop.h"
 #include "runtime/verdict.h"
 #include "supervisor/jobs/engine.h"
 #include "supervisor/jobs/file_call.h"
@@ -219,6 +220,9 @@ void job_stage_started(struct job *job, struct agent_event *e);
 void job_stage_exited(struct job *job, const struct agent_event *e);
 void job_stage_refused(struct job *job, const struct agent_event *e);
 void job_stage_gone(struct job *job, const struct agent_event *e);
+/* Wall clock and output: the monitor watches the rest, and the clock as well, should we be late. */
+struct stop_limits job_stage_limits(const struct job *job);
+enum verdict_stop job_stage_cause(const struct job *job, const struct stop_seen *seen);
 void job_stage_deadline(struct job *job);
 /* The facts have come, or never will: fill in the result of the process and decide. */
 void job_stage_judge(struct job *job);

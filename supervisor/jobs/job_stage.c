@@ -49,11 +49,28 @@ void job_stage_clock(struct job *job)
 	job_deadline(job, p->limits->wall_ns ? p->start_ns + p->limits->wall_ns : CLOCK_NEVER);
 }
 
+struct stop_limits job_stage_limits(const struct job *job)
+{
+	return (struct stop_limits){ .deadline_ns = job->deadline_ns,
+				     .output_bytes = job->process.limits->output_bytes };
+}
+
+enum verdict_stop job_stage_cause(const struct job *job, const struct stop_seen *seen)
+{
+	const struct stop_limits limits = job_stage_limits(job);
+
+	return stop_look(&limits, seen, NULL);
+}
+
 void job_stage_deadline(struct job *job)
 {
+	enum verdict_stop why = STOP_NONE;
+
 	/* what it has said by now counts, when the loop was late */
-	if (agent_link_drain(job->sandbox.link) && job_runs(job) && clock_now_ns() >= job->deadline_ns)
-		job_stop(job, STOP_WALL, NULL);
+	if (agent_link_drain(job->sandbox.link) && job_runs(job))
+		why = job_stage_cause(job, &(const struct stop_seen){ .now_ns = clock_now_ns() });
+	if (why != STOP_NONE)
+		job_stop(job, why, NULL);
 }
 
 /* ---- starting ---- */

@@ -24,14 +24,16 @@ static void settle_later(struct job *job);
 static void over_limit(struct job *job, int i)
 {
 	struct job_process *p = &job->process;
+	const struct stop_seen seen = { .output_bytes = p->result->output_size[i] + 1 };
+	enum verdict_stop why = job_stage_cause(job, &seen);
 
 	p->result->is_cut[i] = true;
 	fd_watch_free(&p->out[i]);
 	/* ended by itself with the rest still in the pipe: over the limit all the same */
 	if (p->has_ended && p->facts.stop == STOP_NONE)
-		p->facts.stop = STOP_OUTPUT;
+		p->facts.stop = why;
 	else if (job_runs(job))
-		job_stop(job, STOP_OUTPUT, NULL);
+		job_stop(job, why, NULL);
 }
 
 /* The limit is reached: is there more? Returns false: nothing more now. */
@@ -51,14 +53,15 @@ static bool probe(struct job *job, int i)
 static bool take(struct job *job, int i)
 {
 	struct job_process *p = &job->process;
-	uint64_t limit = p->limits->output_bytes, *seen = &p->result->output_size[i];
+	const struct stop_limits limits = job_stage_limits(job);
+	uint64_t *seen = &p->result->output_size[i], room = stop_output_room(&limits, *seen);
 	enum journal_type type = i == 0 ? JOURNAL_STDOUT : JOURNAL_STDERR;
 	struct error err = ERROR_INIT;
 	ssize_t n;
 
-	if (*seen >= limit)
+	if (room == 0)
 		return probe(job, i);
-	n = journal_take(job->journal, type, fd_watch_fd(p->out[i]), limit - *seen, &err);
+	n = journal_take(job->journal, type, fd_watch_fd(p->out[i]), room, &err);
 	if (n == -EAGAIN || n == -EINTR)
 		return false;
 	if (n == 0 || n == -EIO) { /* EIO: nobody holds the terminal any more */

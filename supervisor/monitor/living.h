@@ -66,8 +66,8 @@ void watch_stage(struct living *l, const struct monitor_stage *m);
 /* Is a limit reached? *ret_next: otherwise when to look again. For LIVING_UP. Costs a few reads in the group. */
 enum verdict_stop watch_look(struct living *l, uint64_t now_ns, uint64_t *ret_next);
 
-/* Did the kernel kill for memory since the STAGE? */
-bool watch_is_oom(const struct living *l);
+/* How many the kernel killed for memory since the STAGE. */
+uint64_t watch_oom_kills(const struct living *l);
 
 /* A fork was refused: note where, if it was since the STAGE, and re-arm the event. The program goes on: EAGAIN is its matter. */
 void watch_forks(struct living *l);

@@ -563,7 +563,7 @@ static int change_disk(struct living *l, uint64_t bytes, struct error *err)
  */
 static bool is_beyond(const struct living *l, int code)
 {
-	return code == -EBUSY || (code == 0 && watch_is_oom(l));
+	return code == -EBUSY || (code == 0 && watch_oom_kills(l) > 0);
 }
 
 int sandboxes_stage(struct sandboxes *set, uint32_t seq, const struct monitor_stage *m, struct error *err)

@@ -1,6 +1,6 @@
 /*
- * Limits and facts of one living sandbox. The same rules as run_process() of runtime/run.c, without a process at hand:
- * the front says with STAGE from when on something counts.
+ * Limits and facts of one living sandbox: what runtime/stop.h judges is read here. There is no process at hand: the front says
+ * with STAGE from when on something counts.
  */
 #include <stdio.h>
 #include <unistd.h>
@@ -8,26 +8,13 @@
 #include "runtime/base/clock.h"
 #include "runtime/rootfs/rootfs.h"
 #include "runtime/sandbox.h"
+#include "runtime/stop.h"
 #include "supervisor/monitor/living.h"
 
-enum {
-	WATCH_MAX_MS = 50,     /* this often a counter is looked at that nothing announces */
-	WATCH_RARE_MS = 2000,  /* ... and one that is announced but for a machine without memory */
-	WATCH_OOM_MS = 5,      /* ... and one of which it was just announced that it will grow */
-	CPU_SLACK_MS = 200,    /* two periods of a limit on cpu time: their whole share may be used at once */
-	CPU_SLACK_LONG = 2000, /* the same for a limit below a hundredth of a processor */
-};
-
-/* A counter's growth; what is unknown has not grown. */
-static uint64_t since(uint64_t now, uint64_t base)
-{
-	return now == CGROUP_UNKNOWN || base == CGROUP_UNKNOWN || now < base ? 0 : now - base;
-}
-
-/* The same for a report: what is unknown stays unknown. */
+/* A counter's growth for a report: what is unknown stays unknown. */
 static uint64_t growth(uint64_t now, uint64_t base)
 {
-	return now == CGROUP_UNKNOWN ? CGROUP_UNKNOWN : since(now, base);
+	return now == CGROUP_UNKNOWN ? CGROUP_UNKNOWN : cgroup_since(now, base);
 }
 
 void watch_stage(struct living *l, const struct monitor_stage *m)
@@ -40,9 +27,9 @@ void watch_stage(struct living *l, const struct monitor_stage *m)
 	l->forks_above = false;
 }
 
-bool watch_is_oom(const struct living *l)
+uint64_t watch_oom_kills(const struct living *l)
 {
-	return since(cgroup_oom_kills(l->s->cgroup), l->base.oom_kills) > 0;
+	return cgroup_since(cgroup_oom_kills(l->s->cgroup), l->base.oom_kills);
 }
 
 void watch_forks(struct living *l)
@@ -50,71 +37,45 @@ void watch_forks(struct living *l)
 	uint64_t hits = cgroup_pids_max_hits(l->s->cgroup);
 	struct cgroup_stats st;
 
-	if (!l->is_staged || since(hits, l->base.pids_max_hits) == 0)
+	if (!l->is_staged || cgroup_since(hits, l->base.pids_max_hits) == 0)
 		return;
 	/* at once: where there is no peak, it is only to be seen now */
 	if (cgroup_stats(l->s->cgroup, &st, NULL) == 0)
 		l->forks_above = cgroup_forks_are_refused_above(l->s->cgroup, &st, l->s->limits.pids_max);
 }
 
-/*
- * The sooner of what can be: `left` ns of cpu time are not used up before this much time is over, by every processor of the
- * machine, nor by what the limit gives. Below WATCH_MAX_MS it does not matter whether they are: then it is `left` itself,
- * which is exact for one thread.
- */
-static uint64_t cpu_time_lasts_ns(const struct living *l, uint64_t left)
+static uint64_t deadline(const struct living *l)
 {
-	const uint64_t milli = l->s->limits.cpu_max_milli;
-	const uint64_t slack = (milli < 10 ? CPU_SLACK_LONG : CPU_SLACK_MS) * NS_PER_MS;
-	const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	uint64_t least = left / (cpus > 0 ? (uint64_t)cpus : 1);
+	const bool is_staged_sooner = l->is_staged && l->wall_deadline_ns < l->life_deadline_ns;
 
-	if (milli && left / milli * 1000 > slack && left / milli * 1000 - slack > least)
-		least = left / milli * 1000 - slack;
-	if (least >= WATCH_MAX_MS * NS_PER_MS)
-		return least;
-	return left < WATCH_MAX_MS * NS_PER_MS ? left : WATCH_MAX_MS * NS_PER_MS;
+	return is_staged_sooner ? l->wall_deadline_ns : l->life_deadline_ns;
 }
 
-/* How long to wait for the counters of v1: refused forks are announced nowhere, but where there is a peak it tells later. */
-static uint64_t v1_wait_ns(const struct living *l, uint64_t now_ns)
+static enum stop_notice notice(const struct living *l, uint64_t now_ns)
 {
 	if (now_ns < l->oom_until_ns)
-		return WATCH_OOM_MS * NS_PER_MS;
-	if (l->oom.fd < 0 || l->base.pids_peak == CGROUP_UNKNOWN)
-		return WATCH_MAX_MS * NS_PER_MS;
-	return WATCH_RARE_MS * NS_PER_MS;
+		return STOP_TOLD_OOM;
+	/* refused forks are announced nowhere, but where there is a peak it tells later */
+	return l->oom.fd < 0 || l->base.pids_peak == CGROUP_UNKNOWN ? STOP_NOT_TOLD : STOP_TOLD_MOSTLY;
 }
 
 enum verdict_stop watch_look(struct living *l, uint64_t now_ns, uint64_t *ret_next)
 {
-	uint64_t next, used, wait;
+	struct stop_limits limits = { .deadline_ns = deadline(l) };
+	struct stop_seen seen = { .now_ns = now_ns };
 
-	*ret_next = l->life_deadline_ns;
-	if (l->life_deadline_ns <= now_ns)
-		return STOP_WALL;
-	if (!l->is_staged)
-		return STOP_NONE;
-	if (l->wall_deadline_ns <= now_ns)
-		return STOP_WALL;
-	next = l->wall_deadline_ns < l->life_deadline_ns ? l->wall_deadline_ns : l->life_deadline_ns;
-	if (l->cpu_ns) {
-		used = since(cgroup_cpu_usage_ns(l->s->cgroup), l->base.cpu_usage_ns);
-		if (used >= l->cpu_ns)
-			return STOP_CPU;
-		wait = cpu_time_lasts_ns(l, l->cpu_ns - used);
-		next = next - now_ns < wait ? next : now_ns + wait;
+	if (l->is_staged && l->cpu_ns) {
+		limits.cpu_ns = l->cpu_ns;
+		limits.cpus_milli = l->s->limits.cpu_max_milli;
+		limits.n_cpus = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+		seen.cpu_ns = cgroup_since(cgroup_cpu_usage_ns(l->s->cgroup), l->base.cpu_usage_ns);
 	}
-	/* v1 has no group OOM: finish at once what the kernel began. Nor does it announce refused forks, which are only noted. */
-	if (sandbox_host_cgroups(l->s->host)->is_hybrid) {
-		if (watch_is_oom(l))
-			return STOP_MEMORY;
-		watch_forks(l);
-		wait = v1_wait_ns(l, now_ns);
-		next = next - now_ns < wait ? next : now_ns + wait;
+	if (l->is_staged && sandbox_host_cgroups(l->s->host)->is_hybrid) {
+		seen.oom_kills = watch_oom_kills(l);
+		seen.notice = notice(l, now_ns);
+		watch_forks(l); /* they are only noted */
 	}
-	*ret_next = next;
-	return STOP_NONE;
+	return stop_look(&limits, &seen, ret_next);
 }
 
 /*
@@ -123,10 +84,11 @@ enum verdict_stop watch_look(struct living *l, uint64_t now_ns, uint64_t *ret_ne
  */
 static uint64_t memory_grown(const struct living *l, const struct cgroup_stats *now, const struct cgroup_stats *base)
 {
-	bool is_new = l->is_peak_new || (l->is_staged && since(now->memory_peak_bytes, base->memory_peak_bytes) > 0);
+	bool is_new =
+		l->is_peak_new || (l->is_staged && cgroup_since(now->memory_peak_bytes, base->memory_peak_bytes) > 0);
 
-	if (!l->is_staged || l->stop == STOP_MEMORY || since(now->oom_kills, base->oom_kills) > 0 ||
-	    since(now->memory_max_hits, base->memory_max_hits) > 0)
+	if (!l->is_staged || l->stop == STOP_MEMORY || cgroup_since(now->oom_kills, base->oom_kills) > 0 ||
+	    cgroup_since(now->memory_max_hits, base->memory_max_hits) > 0)
 		return now->memory_peak_bytes;
 	return growth(is_new ? now->memory_peak_bytes : now->memory_now_bytes, base->memory_now_bytes);
 }
@@ -134,7 +96,8 @@ static uint64_t memory_grown(const struct living *l, const struct cgroup_stats *
 /* Refused since the last look, where a peak still tells. */
 static bool is_refused_above(const struct living *l, const struct cgroup_stats *now, const struct cgroup_stats *base)
 {
-	return l->is_staged && now->pids_peak != CGROUP_UNKNOWN && since(now->pids_max_hits, base->pids_max_hits) > 0 &&
+	return l->is_staged && now->pids_peak != CGROUP_UNKNOWN &&
+	       cgroup_since(now->pids_max_hits, base->pids_max_hits) > 0 &&
 	       cgroup_forks_are_refused_above(l->s->cgroup, now, l->s->limits.pids_max);
 }
 
