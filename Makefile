@@ -45,7 +45,7 @@ src = $(sort $(foreach d,$(1),$(wildcard $(d)/*.c)))
 LIBRARIES := base supervisor runtime netsetup policies images
 PROGRAMS := $(foreach p,$(PROGRAMS),$(if $(call src,$(DIR_$(p))),$(p)))
 INIT_SRC := $(call src,runtime/init)
-INIT_BASE := error fd buf frame field_table clock
+INIT_BASE := alloc error fd buf frame field_table clock
 TEST_TIERS := unit root attack bench
 # folders below a tier mirror the tree
 TEST_SRC := $(foreach t,$(TEST_TIERS),$(call src,tests/$(t) $(foreach d,* */* */*/*,tests/$(t)/$(d))))

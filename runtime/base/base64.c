@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
+
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
 
 enum { NO_DIGIT = 0xff, PADDING = 64 /* in the alphabet */ };
@@ -67,7 +69,7 @@ char *base64_decode(const char *text, size_t size, size_t *ret_size)
 		return NULL;
 	out = malloc(size / 4 * 3 + 1);
 	if (!out)
-		return NULL;
+		return alloc_failed(size);
 	for (size_t i = 0; i + 4 < size; i += 4, n += 3) {
 		if (!decode_group(values, text + i, out + n))
 			goto bad;
@@ -94,7 +96,7 @@ char *base64_encode(const void *data, size_t size, size_t *ret_size)
 	char *out = malloc(n + 1), *at = out;
 
 	if (!out)
-		return NULL;
+		return alloc_failed(size);
 	for (size_t left = size; left > 0;) {
 		size_t take = left < 3 ? left : 3;
 		uint32_t v = (uint32_t)p[0] << 16 | (take > 1 ? (uint32_t)p[1] << 8 : 0) | (take > 2 ? p[2] : 0);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
+
 enum { FIRST_ROOM = 256 };
 
 static int grow(struct buf *b, size_t more)
@@ -22,7 +24,7 @@ static int grow(struct buf *b, size_t more)
 	while (room < want)
 		room *= 2;
 	data = realloc(b->data, room);
-	if (!data)
+	if (!data && !alloc_failed(room))
 		return -ENOMEM;
 	b->data = data;
 	b->room = room;

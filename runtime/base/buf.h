@@ -21,7 +21,7 @@ enum { BUF_MAX_DEFAULT = 64 << 20 };
 		.data = NULL, .max = (bytes)                                                                           \
 	}
 
-/* All return 0, -ENOMEM, or -ENOBUFS when the bound would be passed; on failure the buffer is as it was. */
+/* All return 0, -ENOMEM (not after alloc_must()), or -ENOBUFS when the bound would be passed; on failure the buffer is as it was. */
 int buf_append(struct buf *b, const void *data, size_t size);
 int buf_append_str(struct buf *b, const char *text);
 int buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -378,3 +378,8 @@ void log_write(enum log_level level, const struct log_fact *facts, const char *f
 	} while (n < 0 && errno == EINTR);
 	errno = saved; /* a log that cannot be written has nowhere to say so */
 }
+
+void log_no_memory(size_t bytes)
+{
+	log_error(LOG_FACTS(LOG_INT("bytes", bytes)), "out of memory: this process ends");
+}

@@ -17,6 +17,7 @@
  */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG, LOG_LEVELS };
@@ -72,6 +73,9 @@ int log_enabled(enum log_level level);
 /* The one that does it; the macros below name the level. */
 void log_write(enum log_level level, const struct log_fact *facts, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* The last words of a process that cannot go on without so much memory: for alloc_must(). Needs none itself. */
+void log_no_memory(size_t bytes);
 
 #define log_error(facts, ...)   log_write(LOG_LEVEL_ERROR, facts, __VA_ARGS__)
 #define log_warning(facts, ...) log_write(LOG_LEVEL_WARNING, facts, __VA_ARGS__)

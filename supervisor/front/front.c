@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "images/languages/runtime_set.h"
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
@@ -523,6 +524,7 @@ int front_main(const struct http_route *routes, const char *openapi)
 {
 	struct error e = ERROR_INIT;
 
+	alloc_must(log_no_memory); /* sandboxes live on, and the next front takes them over */
 	the_front.routes = routes;
 	the_front.openapi = openapi;
 	if (start(&the_front, &e) < 0) {

@@ -22,6 +22,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
+#include "runtime/base/log.h"
 #include "tools/cubit/command.h"
 
 #include "runtime/base/error.h"
@@ -97,6 +99,7 @@ static bool load_settings(const struct command *c, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	alloc_must(log_no_memory);
 	if (argc < 2) {
 		print_help(stderr);
 		return EXIT_USAGE;

@@ -24,8 +24,10 @@
 
 #include "images/registry/serve.h"
 #include "images/worker_spawn.h"
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/log.h"
 
 enum {
 	UID_BASE = 0x6fff0000, /* below the sandboxes' ranges; one of 65536, so that two workers are rarely one user */
@@ -183,6 +185,7 @@ int main(void)
 {
 	struct error err = ERROR_INIT;
 
+	alloc_must(log_no_memory);
 	if (serve(&err) == 0)
 		return 0;
 	(void)fprintf(stderr, "cubit-worker fetch: %s\n", err.text);

@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
+#include "runtime/base/log.h"
 #include "tools/worker/kinds.h"
 
 static const struct {
@@ -26,6 +28,7 @@ static const struct {
 
 int main(int argc, char **argv)
 {
+	alloc_must(log_no_memory);
 	for (size_t i = 0; argc == 2 && i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (strcmp(argv[1], kinds[i].name) == 0)
 			return kinds[i].run();
