@@ -11,6 +11,7 @@
 #include "images/languages/runtime_def.h"
 #include "images/languages/runtime_set.h"
 #include "policies/builtin.h"
+#include "runtime/base/alloc.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
@@ -51,10 +52,10 @@ int spec_refuse_as(struct json_reader *r, int code, const char *fmt, ...)
 	return -code;
 }
 
-int spec_keep(struct json_reader *r, const char *text, char **ret)
+int spec_keep(const char *text, char **ret)
 {
-	*ret = strdup(text);
-	return *ret ? 0 : json_no_memory(r);
+	*ret = alloc_text(text);
+	return 0;
 }
 
 /*
@@ -138,7 +139,8 @@ static int read_files(struct json_reader *r, json_t *value, void *target)
 
 static int read_argument(struct json_reader *r, json_t *item, char **ret)
 {
-	return spec_keep(r, json_string_value(item), ret);
+	(void)r;
+	return spec_keep(json_string_value(item), ret);
 }
 
 int spec_read_args(struct json_reader *r, json_t *list, char ***ret)
@@ -156,7 +158,7 @@ static int read_output(struct json_reader *r, json_t *item, char **ret)
 {
 	int e = spec_check_path(r, item);
 
-	return e < 0 ? e : spec_keep(r, json_string_value(item), ret);
+	return e < 0 ? e : spec_keep(json_string_value(item), ret);
 }
 
 static int read_outputs(struct json_reader *r, json_t *value, void *target)
@@ -204,9 +206,7 @@ static int read_env(struct json_reader *r, json_t *value, void *target)
 	(void)target;
 	if (json_object_size(value) > JOB_ENV_MAX)
 		return spec_refuse_as(r, E2BIG, "%zu of them, more than %d", json_object_size(value), JOB_ENV_MAX);
-	s->env = calloc(json_object_size(value) + 1, sizeof(*s->env));
-	if (!s->env)
-		return json_no_memory(r);
+	s->env = alloc_zeroed(json_object_size(value) + 1, sizeof(*s->env));
 	json_object_foreach(value, key, item)
 	{
 		size_t before = json_enter(r, ".%.80s", key);
@@ -425,7 +425,7 @@ static int find_runtime(struct json_reader *r, const struct runtime_def **ret)
 	*ret = runtime_set_find(in->context->runtimes, name);
 	if (*ret) {
 		json_leave(r, before);
-		return spec_keep(r, (*ret)->name, &in->spec->runtime);
+		return spec_keep((*ret)->name, &in->spec->runtime);
 	}
 	for (size_t i = 0; runtime_set_at(in->context->runtimes, i); i++) {
 		if (buf_printf(&names, "%s%s", i ? ", " : "", runtime_set_at(in->context->runtimes, i)->name) < 0)
@@ -531,7 +531,7 @@ static int settle_policy(struct json_reader *r)
 		return json_refuse(r, "'%s' cannot be used: %s", name, why);
 	json_leave(r, before);
 	in->spec->is_one_policy = in->is_one_policy;
-	return spec_keep(r, name, &in->spec->policy);
+	return spec_keep(name, &in->spec->policy);
 }
 
 static size_t bytes_of(char *const *list)
@@ -581,11 +581,10 @@ static int check_sizes(struct json_reader *r)
 	return 0;
 }
 
-static int need_list(struct json_reader *r, char ***list)
+static void need_list(char ***list)
 {
 	if (!*list)
-		*list = calloc(1, sizeof(**list));
-	return *list ? 0 : json_no_memory(r);
+		*list = alloc_zeroed(1, sizeof(**list));
 }
 
 static int read_request(struct json_reader *r, const char *text, size_t size, json_t **document)
@@ -617,12 +616,9 @@ static int read_request(struct json_reader *r, const char *text, size_t size, js
 	settle_live(in);
 	spec_fill_limits(in, def);
 	e = check_sizes(r);
-	if (e == 0)
-		e = need_list(r, &s->args);
-	if (e == 0)
-		e = need_list(r, &s->env);
-	if (e == 0)
-		e = need_list(r, &s->outputs);
+	need_list(&s->args);
+	need_list(&s->env);
+	need_list(&s->outputs);
 	return e < 0 ? e : spec_settle_cases(r, def);
 }
 
@@ -630,10 +626,10 @@ int job_spec_parse(const char *text, size_t size, const struct job_context *cont
 		   char field[160], struct error *err)
 {
 	struct error why = ERROR_INIT;
-	struct spec_reader in = { .spec = calloc(1, sizeof(*in.spec)), .context = context };
+	struct spec_reader in = { .spec = alloc_zeroed(1, sizeof(*in.spec)), .context = context };
 	struct json_reader r = { .origin = origin, .err = err ? err : &why, .owner = &in, .null_is_absent = true };
 	cleanup_json json_t *document = NULL;
-	int e = in.spec ? read_request(&r, text, size, &document) : json_no_memory(&r);
+	int e = read_request(&r, text, size, &document);
 
 	if (e == 0) {
 		*ret = in.spec;

@@ -152,7 +152,7 @@ void job_spec_free(struct job_spec *s);
 
 /*
  * One case of a spec as a spec of its own, without callback and without what is only for a queue; number below n_cases.
- * job_spec_of_compile(): nothing but what is compiled. Owned; NULL when out of memory.
+ * job_spec_of_compile(): nothing but what is compiled. Owned.
  */
 struct job_spec *job_spec_of_case(const struct job_spec *s, size_t number);
 struct job_spec *job_spec_of_compile(const struct job_spec *s);

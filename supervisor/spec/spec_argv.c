@@ -6,6 +6,7 @@
 
 #include "images/languages/runtime_argv.h"
 #include "images/languages/runtime_def.h"
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "supervisor/spec/glob.h"
 #include "supervisor/spec/spec_impl.h"
@@ -48,11 +49,9 @@ static void size_environment(const struct job_limits *limits, struct sized *ret)
 /* The main file, called file, and what is compiled with it. */
 static const char **sources_of(const struct job_spec *s, const struct runtime_def *def, const char *file)
 {
-	const char **list = calloc(s->n_files + 1, sizeof(*list));
+	const char **list = alloc_zeroed(s->n_files + 1, sizeof(*list));
 	size_t n = 0;
 
-	if (!list)
-		return NULL;
 	list[n++] = file;
 	for (size_t i = 0; i < s->n_files - s->n_case_files; i++) {
 		const char *path = s->files[i].path;
@@ -80,8 +79,6 @@ int job_argv(const struct job_spec *s, const struct runtime_def *def, bool is_co
 	/* no program shall take it for an option */
 	(void)snprintf(file, sizeof(file), "%s%s", *path == '-' ? "./" : "", path); /* JOB_PATH_MAX at most */
 	sources = sources_of(s, def, file);
-	if (!sources)
-		return error_set(err, ENOMEM, "out of memory");
 	words.file = file;
 	words.sources = sources;
 	r = runtime_argv_of(stage, &words, ret, err);
@@ -97,9 +94,7 @@ static size_t set_variable(char **list, size_t n, const char *item)
 
 	if (name == 1 || !item[name - 1])
 		return n;
-	copy = strdup(item);
-	if (!copy)
-		return SIZE_MAX;
+	copy = alloc_text(item);
 	for (size_t i = 0; i < n; i++) {
 		if (strncmp(list[i], item, name) == 0) {
 			free(list[i]);
@@ -146,9 +141,7 @@ int job_environment(const struct job_spec *s, const struct runtime_def *def, boo
 		for (const char *const *e = sources[i]; e && *e; e++)
 			room++;
 	}
-	list = calloc(room, sizeof(*list));
-	if (!list)
-		return error_set(err, ENOMEM, "out of memory");
+	list = alloc_zeroed(room, sizeof(*list));
 	for (int i = 0; i < SOURCES; i++) {
 		for (const char *const *e = sources[i]; e && *e; e++) {
 			n = of_stage && sources[i] == of_stage ? set_sized(list, n, *e, &words)

@@ -61,7 +61,7 @@ static int read_url(struct json_reader *r, json_t *value, void *target)
 			return json_refuse(r, "has a character that must be percent-encoded in a URL");
 	}
 	e = check_url(r, text);
-	return e < 0 ? e : spec_keep(r, text, target);
+	return e < 0 ? e : spec_keep(text, target);
 }
 
 static int read_secret(struct json_reader *r, json_t *value, void *target)
@@ -70,7 +70,7 @@ static int read_secret(struct json_reader *r, json_t *value, void *target)
 
 	if (size == 0 || size > SECRET_MAX)
 		return json_refuse(r, "is not between 1 and %d bytes long", SECRET_MAX);
-	return spec_keep(r, json_string_value(value), target);
+	return spec_keep(json_string_value(value), target);
 }
 
 /* clang-format off */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/json_field.h"
 #include "runtime/base/json_table.h"
 #include "runtime/base/utf8.h"
@@ -103,7 +104,7 @@ static int settle_id(struct json_reader *r, const struct case_form *f, struct jo
 			return json_refuse(r, "'%s' is the name of case %zu already", id, i + 1);
 	}
 	json_leave(r, before);
-	return spec_keep(r, id, &c->id);
+	return spec_keep(id, &c->id);
 }
 
 static int settle_content(struct json_reader *r, const char *key, const json_t *value, bool is_base64, char **ret,
@@ -217,9 +218,7 @@ int spec_settle_cases(struct json_reader *r, const struct runtime_def *def)
 		return json_refuse(r, "is empty: there is nothing to run");
 	if (n > JOB_CASES_MAX)
 		return spec_refuse_as(r, E2BIG, "%zu of them, more than %d", n, JOB_CASES_MAX);
-	s->cases = calloc(n, sizeof(*s->cases));
-	if (!s->cases)
-		return json_no_memory(r);
+	s->cases = alloc_zeroed(n, sizeof(*s->cases));
 	for (size_t i = 0; i < n; i++) {
 		json_t *object = json_array_get(in->cases, i);
 		size_t at = json_enter(r, "[%zu]", i);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/base64.h"
 #include "runtime/base/json_table.h"
 #include "supervisor/spec/spec_impl.h"
@@ -33,9 +34,7 @@ int spec_read_content(struct json_reader *r, const json_t *value, bool is_base64
 		*ret = base64_decode(text, size, ret_size);
 		return *ret ? 0 : json_refuse(r, "is not base64 (A-Z a-z 0-9 + /, padded with =, without blanks)");
 	}
-	*ret = malloc(size + 1);
-	if (!*ret)
-		return json_no_memory(r);
+	*ret = alloc_bytes(size + 1);
 	memcpy(*ret, text, size + 1);
 	*ret_size = size;
 	return 0;
@@ -179,7 +178,7 @@ static int read_file(struct json_reader *r, json_t *object, void *target)
 		return e;
 	++*to->n; /* from here on job_spec_free() knows it */
 	f->mode = form.mode;
-	e = spec_keep(r, json_string_value(form.path), &f->path);
+	e = spec_keep(json_string_value(form.path), &f->path);
 	if (e < 0)
 		return e;
 	(void)json_enter(r, ".content");
@@ -196,21 +195,15 @@ int spec_read_files(struct json_reader *r, json_t *list, const struct spec_file_
 
 	if (n > JOB_FILES_MAX)
 		return spec_refuse_as(r, E2BIG, "%zu of them, more than %d", n, JOB_FILES_MAX);
-	*to->files = calloc(n ? n : 1, sizeof(**to->files));
-	if (!*to->files)
-		return json_no_memory(r);
+	*to->files = alloc_zeroed(n, sizeof(**to->files));
 	return json_read_list(r, list, JSON_OBJECT, read_file, &target);
 }
 
 int spec_set_source(struct json_reader *r, const json_t *source, const char *path, struct job_spec *s)
 {
-	int e;
-
-	s->files = calloc(1, sizeof(*s->files));
-	if (!s->files)
-		return json_no_memory(r);
+	s->files = alloc_zeroed(1, sizeof(*s->files));
 	s->n_files = 1;
 	s->files[0].mode = MODE_PLAIN;
-	e = spec_keep(r, path, &s->files[0].path);
-	return e < 0 ? e : spec_read_content(r, source, false, &s->files[0].data, &s->files[0].size);
+	s->files[0].path = alloc_text(path);
+	return spec_read_content(r, source, false, &s->files[0].data, &s->files[0].size);
 }

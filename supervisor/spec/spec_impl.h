@@ -120,4 +120,4 @@ int spec_read_callback(struct json_reader *r, json_t *object, struct job_spec *s
 /* ---- words ---- */
 
 int spec_refuse_as(struct json_reader *r, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-int spec_keep(struct json_reader *r, const char *text, char **ret);
+int spec_keep(const char *text, char **ret);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "images/digest.h"
+#include "runtime/base/alloc.h"
 #include "runtime/base/base64.h"
 #include "runtime/base/json_field.h"
 #include "runtime/base/utf8.h"
@@ -84,8 +85,8 @@ static json_t *env_json(char *const *env)
 	for (; o && *env; env++) {
 		size_t name = strcspn(*env, "=");
 		cleanup_json json_t *value = json_string(*env + name + 1);
-		char *key = strndup(*env, name);
-		int e = key ? json_object_set(o, key, value) : -1;
+		char *key = alloc_text_of(*env, name);
+		int e = json_object_set(o, key, value);
 
 		free(key);
 		if (e < 0)
