@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
@@ -63,9 +64,6 @@ struct db {
 	struct item ring[DB_WAITING_MAX];
 };
 
-/* An error whose words could not be kept. */
-static struct error no_memory = { .code = ENOMEM, .text = "database: out of memory for an error" };
-
 static struct item *item_at(struct db *db, uint64_t i)
 {
 	return &db->ring[i % DB_WAITING_MAX];
@@ -75,11 +73,9 @@ static struct item *item_at(struct db *db, uint64_t i)
 
 static void set_failed(struct item *it, const struct error *e)
 {
-	struct error *copy = it->error && it->error != &no_memory ? it->error : malloc(sizeof(*copy));
-
-	if (copy)
-		*copy = *e;
-	it->error = copy ? copy : &no_memory;
+	if (!it->error)
+		it->error = alloc_bytes(sizeof(*it->error));
+	*it->error = *e;
 }
 
 static bool is_in_transaction(const struct db *db)
@@ -380,8 +376,7 @@ static void answer_one(struct db *db)
 
 	if (it.done)
 		it.done(it.error, it.arg);
-	if (it.error != &no_memory)
-		free(it.error);
+	free(it.error);
 }
 
 static void answer(uv_async_t *async)
@@ -500,11 +495,9 @@ static int start_thread(struct db *db, struct error *err)
 
 int db_open(uv_loop_t *loop, int dir_fd, struct db **ret, struct error *err)
 {
-	struct db *db = calloc(1, sizeof(*db));
+	struct db *db = alloc_zeroed(1, sizeof(*db));
 	int rc;
 
-	if (!db)
-		return error_set(err, ENOMEM, "database: no memory");
 	db->loop = loop;
 	db->due_ns = CLOCK_NEVER;
 	rc = init_sync(db, err);
@@ -518,9 +511,7 @@ int db_open(uv_loop_t *loop, int dir_fd, struct db **ret, struct error *err)
 		return rc;
 	}
 	db->cache = db_cache_new(db->file.sql);
-	if (!db->cache)
-		rc = error_set(err, ENOMEM, "database: no memory");
-	if (rc == 0 && uv_async_init(loop, &db->async, answer) < 0)
+	if (uv_async_init(loop, &db->async, answer) < 0)
 		rc = error_set(err, EMFILE, "database: no descriptor for its answers");
 	if (rc < 0) {
 		db_cache_free(db->cache);

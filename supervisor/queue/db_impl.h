@@ -31,7 +31,7 @@ void db_file_close(struct db_file *f, bool is_clean);
 
 /* The statements of one connection, by their text. */
 struct db_cache;
-struct db_cache *db_cache_new(sqlite3 *sql); /* NULL: out of memory */
+struct db_cache *db_cache_new(sqlite3 *sql);
 void db_cache_free(struct db_cache *cache);
 
 /* Which cache db_prepare() uses in this thread. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "supervisor/queue/db.h"
 #include "supervisor/queue/db_impl.h"
@@ -35,10 +36,9 @@ static _Thread_local struct db_trouble trouble;
 
 struct db_cache *db_cache_new(sqlite3 *sql)
 {
-	struct db_cache *cache = calloc(1, sizeof(*cache));
+	struct db_cache *cache = alloc_zeroed(1, sizeof(*cache));
 
-	if (cache)
-		cache->sql = sql;
+	cache->sql = sql;
 	return cache;
 }
 

@@ -110,8 +110,6 @@ int queue_finish(struct queue *q, const struct queue_result *r, queue_done_fn *f
 	char *to;
 	int rc;
 
-	if (!o)
-		return -ENOMEM;
 	to = o->data;
 	put(&to, r->json, r->json_size);
 	put(&to, r->journal, r->journal_size);
@@ -152,8 +150,6 @@ static struct one_op *one_new(struct queue *q, const char *id, const char *owner
 {
 	struct one_op *o = op_new(q, sizeof(*o));
 
-	if (!o)
-		return NULL;
 	(void)text_copy(o->id, sizeof(o->id), id); /* too long: "", which no job is called */
 	o->has_owner = owner != NULL;
 	(void)text_copy(o->owner, sizeof(o->owner), owner ? owner : "");
@@ -231,8 +227,6 @@ static int give_back(struct queue *q, const char *id, unsigned attempt, const ch
 {
 	struct one_op *o = one_new(q, id, NULL, arg);
 
-	if (!o)
-		return -ENOMEM;
 	o->attempt = attempt;
 	set_reason(o, reason);
 	o->how = how;
@@ -283,8 +277,6 @@ int queue_cancel(struct queue *q, const char *id, const char *owner, queue_cance
 {
 	struct one_op *o = one_new(q, id, owner, arg);
 
-	if (!o)
-		return -ENOMEM;
 	o->cancel_fn = fn;
 	return one_post(o, cancel_work, cancel_done);
 }
@@ -337,8 +329,6 @@ int queue_replay(struct queue *q, const char *id, const char *owner, queue_done_
 	struct one_op *o = one_new(q, id, owner, arg);
 	int rc;
 
-	if (!o)
-		return -ENOMEM;
 	o->fn = fn;
 	o->used = q->counts.waiting + q->submitting;
 	rc = one_post(o, replay_work, replay_done);
@@ -364,8 +354,6 @@ int queue_dead_delete(struct queue *q, const char *id, const char *owner, queue_
 {
 	struct one_op *o = one_new(q, id, owner, arg);
 
-	if (!o)
-		return -ENOMEM;
 	o->fn = fn;
 	return one_post(o, delete_work, one_done);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/parse.h"
 #include "runtime/base/text.h"
@@ -34,11 +35,9 @@ static int copy_blob(sqlite3_stmt *st, int column, char **ret, size_t *ret_size,
 		return 0; /* of the outer join: no result */
 	blob = sqlite3_column_blob(st, column);
 	size = (size_t)sqlite3_column_bytes(st, column);
-	copy = malloc(size + 1);
-	if (!copy || (size && !blob)) {
-		free(copy);
+	if (size && !blob) /* SQLite's own want */
 		return error_set(err, ENOMEM, "no memory for a result of %zu bytes", size);
-	}
+	copy = alloc_bytes(size + 1);
 	if (size)
 		memcpy(copy, blob, size);
 	copy[size] = '\0';
@@ -109,8 +108,6 @@ int queue_get(struct queue *q, const char *id, bool with_journal, queue_get_fn *
 {
 	struct get_op *o = op_new(q, sizeof(*o));
 
-	if (!o)
-		return -ENOMEM;
 	(void)text_copy(o->id, sizeof(o->id), id); /* too long: "", which no job is called */
 	o->with_journal = with_journal;
 	return get_post(o, fn, arg);
@@ -120,8 +117,6 @@ int queue_get_key(struct queue *q, const char *owner, const char *key, queue_get
 {
 	struct get_op *o = op_new(q, sizeof(*o));
 
-	if (!o)
-		return -ENOMEM;
 	(void)text_copy(o->owner, sizeof(o->owner), owner); /* too long: "", and then no job is found, as below */
 	(void)text_copy(o->key, sizeof(o->key), key);
 	return get_post(o, fn, arg);
@@ -187,9 +182,7 @@ static int read_page(sqlite3 *sql, struct list_op *o, sqlite3_stmt *st, struct e
 			(void)snprintf(o->next, sizeof(o->next), "%lld", (long long)last);
 			return 0;
 		}
-		job = jobs_add(&o->jobs, err);
-		if (!job)
-			return -ENOMEM;
+		job = jobs_add(&o->jobs);
 		rc = row_read(st, false, job, err);
 		if (rc < 0)
 			return rc;
@@ -233,8 +226,6 @@ int queue_list(struct queue *q, const struct queue_filter *f, queue_list_fn *fn,
 	struct list_op *o = op_new(q, sizeof(*o));
 	int rc;
 
-	if (!o)
-		return -ENOMEM;
 	o->has_owner = f->owner != NULL;
 	if (f->owner)
 		(void)text_copy(o->owner, sizeof(o->owner), f->owner); /* too long: "", which owns nothing */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/text.h"
@@ -55,10 +56,7 @@ void queue_hold(struct queue *q, const char *id, unsigned attempt, uint64_t dead
 	struct lease *lease = find_lease(q, id);
 
 	if (!lease) {
-		/* without memory it is not known here, and judged by the wall clock like anybody's */
-		lease = calloc(1, sizeof(*lease));
-		if (!lease)
-			return;
+		lease = alloc_zeroed(1, sizeof(*lease));
 		if (text_copy(lease->id, sizeof(lease->id), id) < 0 || !tsearch(lease, &q->leases, compare_leases)) {
 			free(lease);
 			return;
@@ -89,10 +87,8 @@ const struct lease *queue_held(struct queue *q, const char *id, unsigned attempt
 
 void *op_new(struct queue *q, size_t size)
 {
-	struct op *op = calloc(1, size);
+	struct op *op = alloc_zeroed(1, size);
 
-	if (!op)
-		return NULL;
 	op->q = q;
 	op->now_ms = queue_wall_ms();
 	op->due_ms = UINT64_MAX;
@@ -241,7 +237,7 @@ static void promote(uv_timer_t *timer)
 	struct op *op = op_new(q, sizeof(*op));
 
 	q->due_ms = UINT64_MAX;
-	if (op && op_post(op, promote_work, promote_done) < 0) {
+	if (op_post(op, promote_work, promote_done) < 0) {
 		op_free(op);
 		op = NULL;
 	}
@@ -314,9 +310,7 @@ int queue_open(struct db *db, const struct queue_options *options, struct queue 
 		rc = db_call(db, load_work, &load, err);
 	if (rc < 0)
 		return rc;
-	q = calloc(1, sizeof(*q));
-	if (!q)
-		return error_set(err, ENOMEM, "queue: no memory");
+	q = alloc_zeroed(1, sizeof(*q));
 	q->db = db;
 	q->options = *options;
 	q->counts = (struct queue_counts){
@@ -326,11 +320,7 @@ int queue_open(struct db *db, const struct queue_options *options, struct queue 
 		.dead = load.counts[QUEUE_DEAD],
 		.cancelled = load.counts[QUEUE_CANCELLED],
 	};
-	rc = sweep_start(q, err);
-	if (rc < 0) {
-		free(q);
-		return rc;
-	}
+	sweep_start(q);
 	/* a delay does not keep the loop alive; a wake-up that is owed does. uv_timer_init cannot fail, it returns an
 	 * int for symmetry */
 	(void)uv_timer_init(db_loop(db), &q->wake_timer);

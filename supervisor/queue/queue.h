@@ -11,7 +11,7 @@
  *
  * Callbacks come on the loop, once, after the change is durable and in the order of the calls; e is NULL when it went
  * well. What is handed to a callback is borrowed for its duration, and what is handed to a call for the call. A call
- * returns 0, or -EAGAIN when the database is behind, or -ENOMEM (then no callback). Besides the errors named below
+ * returns 0, or -EAGAIN when the database is behind (then no callback). Besides the errors named below
  * every callback may get ENOSPC (the disk is full), EIO and ENOMEM.
  *
  * Sweep, every few seconds, by a timer of its own: leases that ran out are given back, and results past retention are

@@ -48,7 +48,7 @@ struct op {
 	bool has_work;   /* something became ready */
 };
 
-/* size of the whole struct, zeroed. NULL: out of memory. */
+/* size of the whole struct, zeroed. */
 void *op_new(struct queue *q, size_t size);
 /* Hand it to the database. On failure (-EAGAIN) it is still the caller's: op_free(). */
 int op_post(struct op *op, db_work *work, db_done *done);
@@ -118,7 +118,7 @@ struct jobs {
 	struct queue_job *list;
 	size_t n, room;
 };
-struct queue_job *jobs_add(struct jobs *jobs, struct error *err); /* zeroed; NULL: out of memory */
+struct queue_job *jobs_add(struct jobs *jobs); /* zeroed */
 void jobs_done(struct jobs *jobs);
 
 /* A leased row is given back: waiting, dead or cancelled, as its attempts and its cancellation say. */
@@ -145,6 +145,6 @@ int load_next(sqlite3 *sql, int64_t *ret_seq, struct error *err);
 
 /* ---- sweep.c ---- */
 
-int sweep_start(struct queue *q, struct error *err);
+void sweep_start(struct queue *q);
 void sweep_tick(struct queue *q); /* its timer goes off */
 void sweep_stop(struct queue *q); /* its reference goes when the timer is closed */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/cleanup.h"
 #include "runtime/base/error.h"
 #include "runtime/base/text.h"
@@ -102,12 +103,11 @@ int row_read(sqlite3_stmt *st, bool with_spec, struct queue_job *ret, struct err
 	if (with_spec) {
 		const void *blob = sqlite3_column_blob(st, ROW_N_COLUMNS);
 		size_t size = (size_t)sqlite3_column_bytes(st, ROW_N_COLUMNS);
-		char *copy = malloc(size + 1);
+		char *copy;
 
-		if (!copy || (size && !blob)) {
-			free(copy);
+		if (size && !blob) /* SQLite's own want */
 			return error_set(err, ENOMEM, "job '%s': no memory for its specification", ret->id);
-		}
+		copy = alloc_bytes(size + 1);
 		if (size)
 			memcpy(copy, blob, size);
 		copy[size] = '\0';
@@ -117,18 +117,11 @@ int row_read(sqlite3_stmt *st, bool with_spec, struct queue_job *ret, struct err
 	return 0;
 }
 
-struct queue_job *jobs_add(struct jobs *jobs, struct error *err)
+struct queue_job *jobs_add(struct jobs *jobs)
 {
 	if (jobs->n == jobs->room) {
-		size_t room = jobs->room ? jobs->room * 2 : 16;
-		struct queue_job *list = reallocarray(jobs->list, room, sizeof(*list));
-
-		if (!list) {
-			(void)error_set(err, ENOMEM, "no memory for %zu jobs", room);
-			return NULL;
-		}
-		jobs->list = list;
-		jobs->room = room;
+		jobs->room = jobs->room ? jobs->room * 2 : 16;
+		jobs->list = alloc_again(jobs->list, jobs->room, sizeof(*jobs->list));
 	}
 	memset(&jobs->list[jobs->n], 0, sizeof(jobs->list[0]));
 	return &jobs->list[jobs->n++];

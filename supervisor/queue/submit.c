@@ -108,8 +108,6 @@ int queue_submit(struct queue *q, const struct queue_job *job, queue_submit_fn *
 	struct submit_op *o = op_new(q, sizeof(*o) + job->spec_size);
 	int rc;
 
-	if (!o)
-		return -ENOMEM;
 	o->job = *job;
 	if (job->spec_size)
 		memcpy(o->spec, job->spec, job->spec_size);

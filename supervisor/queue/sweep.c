@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
@@ -81,13 +82,8 @@ static int look_at_leases(sqlite3 *sql, struct sweep_op *o, struct error *err)
 		if (rc <= 0)
 			break;
 		if (o->n == o->room) {
-			size_t room = o->room ? o->room * 2 : 64;
-			struct seen *leases = reallocarray(o->leases, room, sizeof(*leases));
-
-			if (!leases)
-				return error_set(err, ENOMEM, "no memory for %zu leases", room);
-			o->leases = leases;
-			o->room = room;
+			o->room = o->room ? o->room * 2 : 64;
+			o->leases = alloc_again(o->leases, o->room, sizeof(*o->leases));
 		}
 		s = &o->leases[o->n++];
 		*s = (struct seen){
@@ -411,9 +407,9 @@ static void look_done(const struct error *e, void *arg)
 	for (size_t i = 0; i < o->n; i++)
 		o->leases[i].since_ns = seen_since(s, &o->leases[i]);
 	free(s->seen);
-	s->seen = o->n ? malloc(o->n * sizeof(*s->seen)) : NULL;
-	s->n_seen = s->seen ? o->n : 0; /* without memory: they are seen for the first time again */
-	if (s->seen)
+	s->seen = o->n ? alloc_again(NULL, o->n, sizeof(*s->seen)) : NULL;
+	s->n_seen = o->n;
+	if (o->n)
 		memcpy(s->seen, o->leases, o->n * sizeof(*s->seen));
 	for (size_t i = 0; i < o->n && n < SLICE; i++)
 		if (has_run_out(q, &o->leases[i], o->op.now_ms))
@@ -452,8 +448,6 @@ void sweep_tick(struct queue *q)
 	if (s->is_busy)
 		return;
 	o = op_new(q, sizeof(*o));
-	if (!o)
-		return; /* the next tick */
 	if (op_read(&o->op, look_work, look_done) < 0)
 		op_free(&o->op);
 	else
@@ -465,13 +459,11 @@ static void tick(uv_timer_t *timer)
 	sweep_tick(timer->data);
 }
 
-int sweep_start(struct queue *q, struct error *err)
+void sweep_start(struct queue *q)
 {
-	struct sweep *s = calloc(1, sizeof(*s));
+	struct sweep *s = alloc_zeroed(1, sizeof(*s));
 	uint64_t period_ms = q->options.lease_ns / NS_PER_MS / 4;
 
-	if (!s)
-		return error_set(err, ENOMEM, "queue: no memory");
 	if (period_ms < PERIOD_MIN_MS)
 		period_ms = PERIOD_MIN_MS;
 	if (period_ms > PERIOD_MAX_MS)
@@ -483,7 +475,6 @@ int sweep_start(struct queue *q, struct error *err)
 	(void)uv_timer_start(&s->timer, tick, period_ms, period_ms); /* fails only without a function */
 	uv_unref((uv_handle_t *)&s->timer);
 	q->sweep = s;
-	return 0;
 }
 
 static void timer_closed(uv_handle_t *h)

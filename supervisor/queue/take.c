@@ -40,9 +40,7 @@ static int lease(sqlite3 *sql, struct take_op *o, int64_t seq, struct error *err
 		rc = error_set(&e, EIO, "a job without its specification");
 	if (rc < 0)
 		return error_set(err, e.code, "%s", e.text);
-	job = jobs_add(&o->jobs, err);
-	if (!job)
-		return -ENOMEM;
+	job = jobs_add(&o->jobs);
 	op_moved(&o->op, QUEUE_WAITING, QUEUE_LEASED);
 	return row_read(st, true, job, err);
 }
@@ -81,8 +79,6 @@ int queue_take(struct queue *q, size_t n, queue_take_fn *fn, void *arg)
 	struct take_op *o = op_new(q, sizeof(*o));
 	int rc;
 
-	if (!o)
-		return -ENOMEM;
 	o->max = n;
 	o->fn = fn;
 	o->arg = arg;
@@ -137,8 +133,6 @@ int queue_extend(struct queue *q, const char *id, unsigned attempt, queue_extend
 	struct extend_op *o = op_new(q, sizeof(*o));
 	int rc;
 
-	if (!o)
-		return -ENOMEM;
 	(void)text_copy(o->id, sizeof(o->id), id); /* too long: "", which no job is called */
 	o->attempt = attempt;
 	o->fn = fn;
@@ -169,13 +163,10 @@ static int leased_work(sqlite3 *sql, void *arg, struct error *err)
 	int rc = st ? 1 : -e.code;
 
 	while (rc > 0) {
-		struct queue_job *job;
-
 		rc = db_step(sql, st, &e);
 		if (rc <= 0)
 			break;
-		job = jobs_add(&o->jobs, &e);
-		rc = job ? row_read(st, false, job, &e) : -e.code;
+		rc = row_read(st, false, jobs_add(&o->jobs), &e);
 		if (rc == 0)
 			rc = 1;
 	}
@@ -197,8 +188,6 @@ int queue_leased(struct queue *q, queue_recover_fn *fn, void *arg)
 	struct leased_op *o = op_new(q, sizeof(*o));
 	int rc;
 
-	if (!o)
-		return -ENOMEM;
 	o->fn = fn;
 	o->arg = arg;
 	rc = op_read(&o->op, leased_work, leased_done);
