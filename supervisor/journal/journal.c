@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
@@ -163,10 +164,8 @@ static int recover(struct journal *j, struct error *err)
 
 static struct journal *journal_new(void)
 {
-	struct journal *j = calloc(1, sizeof(*j));
+	struct journal *j = alloc_zeroed(1, sizeof(*j));
 
-	if (!j)
-		return NULL;
 	j->references = 1;
 	for (int i = 0; i < REGIONS; i++)
 		j->regions[i].fd = -1;
@@ -179,16 +178,8 @@ int journal_open(const int fds[3], struct journal **ret, struct error *err)
 	struct journal *j = journal_new();
 	int r;
 
-	for (int i = 0; i < REGIONS; i++) {
-		int fd = fds[i];
-
-		if (j)
-			j->regions[i].fd = fd;
-		else
-			fd_close(&fd);
-	}
-	if (!j)
-		return error_set(err, ENOMEM, "out of memory");
+	for (int i = 0; i < REGIONS; i++)
+		j->regions[i].fd = fds[i];
 	r = open_regions(j, fds, err);
 	if (r == 0 && j->regions[REGION_INDEX].size < INDEX_HEADER)
 		r = write_header(j, err);
@@ -225,19 +216,13 @@ void journal_unref(struct journal *j)
 
 /* ---- events ---- */
 
-int journal_keep_event(struct journal *j, const struct event *e)
+void journal_keep_event(struct journal *j, const struct event *e)
 {
 	if (j->n_events == j->room) {
-		size_t room = j->room ? 2 * j->room : 16;
-		struct event *events = reallocarray(j->events, room, sizeof(*events));
-
-		if (!events)
-			return -ENOMEM;
-		j->events = events;
-		j->room = room;
+		j->room = j->room ? 2 * j->room : 16;
+		j->events = alloc_again(j->events, j->room, sizeof(*j->events));
 	}
 	j->events[j->n_events++] = *e;
-	return 0;
 }
 
 /* The record goes to the file first: a number that a reader has seen is there for the next front too. */
@@ -251,9 +236,7 @@ static int append_event(struct journal *j, struct event e, const char *text, str
 	e.at_ms = now > j->start_ns ? (now - j->start_ns) / NS_PER_MS : 0;
 	if (text)
 		e.at = before + INDEX_RECORD;
-	r = journal_keep_event(j, &e);
-	if (r < 0)
-		return error_set(err, ENOMEM, "out of memory");
+	journal_keep_event(j, &e);
 	r = journal_index_record(&record, &e, (uint32_t)j->n_events, text);
 	if (r == 0)
 		r = region_append(index, record.data, record.size);

@@ -62,7 +62,7 @@ struct journal {
 	struct journal_reader *told;             /* the one that is being told */
 };
 
-/* Read what the index says. text: records only, no header. ret_whole: bytes of whole records. 0, -EPROTO, -ENOMEM. */
+/* Read what the index says. text: records only, no header. ret_whole: bytes of whole records. 0, -EPROTO. */
 int journal_index_read(struct journal *j, const char *text, uint64_t size, uint64_t base, uint64_t *ret_whole,
 		       struct error *err);
 void journal_index_header(uint64_t start_ns, unsigned char ret[INDEX_HEADER]);
@@ -72,6 +72,6 @@ int journal_index_record(struct buf *out, const struct event *e, uint32_t n, con
 /* Bytes of a record with its text. */
 uint64_t journal_index_size(uint32_t type, uint32_t size);
 
-int journal_keep_event(struct journal *j, const struct event *e);
+void journal_keep_event(struct journal *j, const struct event *e);
 /* Give everything that waits its event, as long as `kept` numbers stay. */
 int journal_cover(struct journal *j, size_t kept, struct error *err);

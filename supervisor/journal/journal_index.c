@@ -135,15 +135,12 @@ static enum found look(const struct journal *j, const char *text, uint64_t size,
 	return FOUND_EVENT;
 }
 
-static int take_event(struct journal *j, const struct event *e)
+static void take_event(struct journal *j, const struct event *e)
 {
-	int r = journal_keep_event(j, e);
-
-	if (r == 0 && is_stream(e->type))
+	journal_keep_event(j, e);
+	if (is_stream(e->type))
 		j->covered[e->type - JOURNAL_STDOUT] += e->size;
-	if (r == 0)
-		j->is_ended = e->type == JOURNAL_EXIT;
-	return r;
+	j->is_ended = e->type == JOURNAL_EXIT;
 }
 
 int journal_index_read(struct journal *j, const char *text, uint64_t size, uint64_t base, uint64_t *ret_whole,
@@ -162,8 +159,7 @@ int journal_index_read(struct journal *j, const char *text, uint64_t size, uint6
 		bytes = journal_index_size(e.type, e.size);
 		if (!is_stream(e.type))
 			e.at = base + at + INDEX_RECORD;
-		if (take_event(j, &e) < 0)
-			return error_set(err, ENOMEM, "index of a journal: out of memory");
+		take_event(j, &e);
 		at += bytes;
 	}
 	if (found == FOUND_DAMAGE)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "supervisor/journal/journal_impl.h"
 
@@ -171,21 +172,19 @@ static int read_blob(struct journal *j, size_t size, struct error *err)
 
 int journal_unpack(const void *blob, size_t size, struct journal **ret, struct error *err)
 {
-	struct journal *j = calloc(1, sizeof(*j));
+	struct journal *j = alloc_zeroed(1, sizeof(*j));
 	int r;
 
-	if (!j)
-		return error_set(err, ENOMEM, "out of memory");
 	j->references = 1;
 	j->is_packed = true;
 	j->scratch.max = SIZE_MAX / 4;
 	for (int i = 0; i < REGIONS; i++)
 		j->regions[i].fd = -1;
-	j->blob = malloc(size ? size : 1);
-	if (j->blob && size)
+	j->blob = alloc_bytes(size);
+	if (size)
 		memcpy(j->blob, blob, size);
 	j->blob_size = size;
-	r = j->blob ? read_blob(j, size, err) : error_set(err, ENOMEM, "out of memory");
+	r = read_blob(j, size, err);
 	if (r == 0)
 		*ret = j;
 	else
