@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "supervisor/auth/auth_impl.h"
 
 #include "runtime/base/error.h"
@@ -97,12 +98,8 @@ typedef int post_fn(struct db *db, db_work *work, db_done *done, void *arg);
 static void write_line(struct auth *a, post_fn *post, const struct audit_who *who, const char *action,
 		       const char *object, const char *outcome)
 {
-	struct line *l = calloc(1, sizeof(*l));
+	struct line *l = alloc_zeroed(1, sizeof(*l));
 
-	if (!l) {
-		a->counts.audit_lost++;
-		return;
-	}
 	l->at_ms = time_now_ms();
 	l->who = *who;
 	copy_text(l->action, sizeof(l->action), action);
@@ -275,13 +272,9 @@ static bool read_query(struct http_request *rq, struct page *p)
 
 void auth_list_audit(struct http_request *rq)
 {
-	struct page *p = calloc(1, sizeof(*p));
+	struct page *p = alloc_zeroed(1, sizeof(*p));
 	struct auth *a = auth_of(rq);
 
-	if (!p) {
-		http_error(rq, 503, "overloaded", NULL, "out of memory");
-		return;
-	}
 	if (!read_query(rq, p)) {
 		free(p);
 		return;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/base/alloc.h"
 #include "supervisor/auth/auth_impl.h"
 
 #include "runtime/base/error.h"
@@ -53,11 +54,9 @@ void auth_op_end(struct auth_op *op)
 int auth_open(struct db *db, const struct settings *settings, const char *admin_hash,
 	      void (*ready)(const struct error *e, void *arg), void *arg, struct auth **ret, struct error *err)
 {
-	struct auth *a = calloc(1, sizeof(*a));
+	struct auth *a = alloc_zeroed(1, sizeof(*a));
 	int r;
 
-	if (!a)
-		return error_set(err, ENOMEM, "out of memory");
 	a->db = db;
 	a->settings = settings;
 	a->ready = ready;
@@ -69,15 +68,12 @@ int auth_open(struct db *db, const struct settings *settings, const char *admin_
 		destroy(a);
 		return r;
 	}
-	if (!a->peers || ticket_table_init(&a->sessions, SESSIONS_MAX, SESSIONS_EACH, SESSION_S * NS_PER_S) < 0 ||
-	    ticket_table_init(&a->logins, LOGINS_MAX, LOGINS_EACH, LOGIN_S * NS_PER_S) < 0 ||
-	    ticket_table_init(&a->tickets, TICKETS_MAX, TICKETS_EACH, TICKET_S * NS_PER_S) < 0)
-		r = error_set(err, ENOMEM, "out of memory");
-	else if (auth_store_load(a) < 0)
-		r = error_set(err, EAGAIN, "keys: the database does not accept work");
-	if (r < 0) {
+	ticket_table_init(&a->sessions, SESSIONS_MAX, SESSIONS_EACH, SESSION_S * NS_PER_S);
+	ticket_table_init(&a->logins, LOGINS_MAX, LOGINS_EACH, LOGIN_S * NS_PER_S);
+	ticket_table_init(&a->tickets, TICKETS_MAX, TICKETS_EACH, TICKET_S * NS_PER_S);
+	if (auth_store_load(a) < 0) {
 		destroy(a);
-		return r;
+		return error_set(err, EAGAIN, "keys: the database does not accept work");
 	}
 	*ret = a;
 	return 0;
@@ -129,8 +125,6 @@ int auth_job_begins(struct auth *a, const struct caller *c, unsigned *ret_retry_
 		return error_set(err, EDQUOT, "guests: too many of them were here today");
 	}
 	u = usage_get(&a->usage, c->owner, usage_day(now_ms));
-	if (!u)
-		return error_set(err, ENOMEM, "out of memory");
 	r = usage_check(u, &c->quota, now_ms, ret_retry_s, err);
 	if (r == 0)
 		u->jobs_now++;
@@ -139,18 +133,13 @@ int auth_job_begins(struct auth *a, const struct caller *c, unsigned *ret_retry_
 
 void auth_job_resumed(struct auth *a, const char *owner)
 {
-	struct usage *u = usage_get(&a->usage, owner, usage_day(time_now_ms()));
-
-	if (u)
-		u->jobs_now++;
+	usage_get(&a->usage, owner, usage_day(time_now_ms()))->jobs_now++;
 }
 
 void auth_job_ended(struct auth *a, const char *owner, uint64_t cpu_ms, uint64_t bytes)
 {
 	struct usage *u = usage_get(&a->usage, owner, usage_day(time_now_ms()));
 
-	if (!u)
-		return;
 	u->jobs_now -= u->jobs_now > 0; /* a job of an earlier front that nobody resumed */
 	u->jobs++;
 	u->cpu_ms += cpu_ms;
@@ -171,8 +160,6 @@ void auth_request_done(struct auth *a, struct http_request *rq, const struct htt
 	if (!c || !c->owner[0] || size == 0 || (c->is_guest && !usage_find(&a->usage, c->owner)))
 		return;
 	u = usage_get(&a->usage, c->owner, usage_day(time_now_ms()));
-	if (!u)
-		return;
 	u->bytes += size;
 	u->is_dirty = true; /* written with the next job: nobody waits for it */
 }

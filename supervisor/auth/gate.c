@@ -12,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "runtime/base/alloc.h"
 #include "supervisor/auth/auth_impl.h"
 
 #include "runtime/base/log.h"
@@ -372,11 +373,7 @@ bool auth_admit(struct auth *a, struct http_request *rq, const struct http_route
 		http_set_header(rq, "WWW-Authenticate", adm.challenge);
 	if (adm.retry_s)
 		http_set_header_f(rq, "Retry-After", "%u", adm.retry_s);
-	caller = adm.status && !adm.caller.owner[0] ? NULL : malloc(sizeof(*caller));
-	if (!adm.status && !caller) {
-		http_error(rq, 503, "overloaded", NULL, "out of memory");
-		return false;
-	}
+	caller = adm.status && !adm.caller.owner[0] ? NULL : alloc_bytes(sizeof(*caller));
 	if (caller) { /* also who is turned away: the audit log says who it was */
 		*caller = adm.caller;
 		(void)text_copy(caller->peer, sizeof(caller->peer), http_peer(rq)); /* what is too long is left out */

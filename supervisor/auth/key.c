@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/text.h"
 
@@ -134,19 +135,12 @@ struct key *key_table_find_id(const struct key_table *t, const char *id)
 	return i < t->n ? t->keys[i] : NULL;
 }
 
-static int make_room(struct key_table *t)
+static void make_room(struct key_table *t)
 {
-	size_t room = t->room ? 2 * t->room : 16;
-	struct key **more;
-
 	if (t->n < t->room)
-		return 0;
-	more = reallocarray(t->keys, room, sizeof(struct key *));
-	if (!more)
-		return -ENOMEM;
-	t->keys = more;
-	t->room = room;
-	return 0;
+		return;
+	t->room = t->room ? 2 * t->room : 16;
+	t->keys = alloc_again((void *)t->keys, t->room, sizeof(struct key *));
 }
 
 int key_table_add(struct key_table *t, struct key *key)
@@ -157,8 +151,7 @@ int key_table_add(struct key_table *t, struct key *key)
 		return -ENOSPC;
 	if (key_table_find(t, key->hash) || key_table_find_id(t, key->id))
 		return -EEXIST;
-	if (make_room(t) < 0)
-		return -ENOMEM;
+	make_room(t);
 	memmove(t->keys + i + 1, t->keys + i, (t->n - i) * sizeof(struct key *));
 	t->keys[i] = key;
 	t->n++;

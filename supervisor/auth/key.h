@@ -65,7 +65,7 @@ struct key_table {
 };
 
 void key_table_done(struct key_table *t);
-/* key: owned by the table when 0 is returned; -ENOMEM, -EEXIST the hash or the id is there, -ENOSPC KEYS_MAX. */
+/* key: owned by the table when 0 is returned; -EEXIST the hash or the id is there, -ENOSPC KEYS_MAX. */
 int key_table_add(struct key_table *t, struct key *key);
 /* Found by the first bytes of the hash, then compared in constant time. NULL: none. Borrowed. */
 struct key *key_table_find(const struct key_table *t, const uint8_t hash[KEY_HASH_BYTES]);

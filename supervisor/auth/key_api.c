@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "supervisor/auth/auth_impl.h"
 
 #include "runtime/base/error.h"
@@ -77,11 +78,6 @@ static bool admin_only(struct http_request *rq)
 	return false;
 }
 
-static void no_memory(struct http_request *rq)
-{
-	http_error(rq, 503, "overloaded", NULL, "out of memory");
-}
-
 /* ---- list ----------------------------------------------------------------------------------------------------- */
 
 static int newest_first(const void *a, const void *b)
@@ -130,11 +126,7 @@ void auth_list_keys(struct http_request *rq)
 		http_error(rq, 400, "invalid_request", "limit", "limit: %s", e.text);
 		return;
 	}
-	keys = calloc(t->n + 1, sizeof(struct key *));
-	if (!keys) {
-		no_memory(rq);
-		return;
-	}
+	keys = alloc_zeroed(t->n, sizeof(struct key *));
 	for (size_t i = 0; i < t->n; i++)
 		keys[i] = t->keys[i];
 	qsort((void *)keys, t->n, sizeof(struct key *), newest_first);
@@ -288,7 +280,7 @@ static void reply_made(struct http_request *rq, const struct key *key, const cha
 
 	if (json_object_set_new(json, "key", json_string(text)) < 0) {
 		json_decref(json);
-		no_memory(rq);
+		http_error(rq, 503, "overloaded", NULL, "out of memory");
 		return;
 	}
 	http_set_header(rq, "Cache-Control", "no-store");
@@ -347,14 +339,8 @@ void auth_make_key(struct http_request *rq)
 		http_error(rq, 409, "too_many_keys", NULL, "there are %d keys; delete some", KEYS_MAX);
 		return;
 	}
-	op = calloc(1, sizeof(*op));
-	if (op)
-		op->key = calloc(1, sizeof(*op->key));
-	if (!op || !op->key) {
-		free(op);
-		no_memory(rq);
-		return;
-	}
+	op = alloc_zeroed(1, sizeof(*op));
+	op->key = alloc_zeroed(1, sizeof(*op->key));
 	if (fill_key(rq, op) < 0) {
 		key_op_free(op);
 		return;
@@ -414,11 +400,7 @@ void auth_delete_key(struct http_request *rq)
 		http_error(rq, 404, "not_found", "id", "there is no key '%.64s'", id ? id : "");
 		return;
 	}
-	op = calloc(1, sizeof(*op));
-	if (!op) {
-		no_memory(rq);
-		return;
-	}
+	op = alloc_zeroed(1, sizeof(*op));
 	(void)text_copy(op->id, sizeof(op->id), id); /* that of a key */
 	auth_audit_who(rq, &op->who);
 	auth_op_begin(&op->op, a, rq);

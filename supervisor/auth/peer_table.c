@@ -1,6 +1,8 @@
 /* Addresses and their buckets: see peer_table.h. A hash table with chains, and a list through all entries by use. */
 #include "supervisor/auth/peer_table.h"
 
+#include "runtime/base/alloc.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -36,9 +38,9 @@ void peer_name(const char *address, char ret[PEER_NAME_BYTES])
 
 struct peer_table *peer_table_new(void)
 {
-	struct peer_table *t = calloc(1, sizeof(*t));
+	struct peer_table *t = alloc_zeroed(1, sizeof(*t));
 
-	if (t && getrandom(&t->seed, sizeof(t->seed), 0) < 0)
+	if (getrandom(&t->seed, sizeof(t->seed), 0) < 0)
 		t->seed = (uint32_t)clock_now_ns(); /* weaker is better than not at all */
 	return t;
 }

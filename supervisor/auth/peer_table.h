@@ -19,7 +19,7 @@ struct peer_entry {
 };
 
 struct peer_table;
-struct peer_table *peer_table_new(void); /* NULL: out of memory */
+struct peer_table *peer_table_new(void);
 void peer_table_free(struct peer_table *t);
 
 /* Find or make, and count as just used. Never NULL; borrowed until the next call. */

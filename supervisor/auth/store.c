@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "supervisor/auth/auth_impl.h"
 
 #include "runtime/base/cleanup.h"
@@ -49,7 +50,7 @@ static void copy_column(sqlite3_stmt *st, int i, char *to, size_t room)
 
 static struct key *key_of_row(sqlite3_stmt *st)
 {
-	struct key *key = sqlite3_column_bytes(st, 1) == KEY_HASH_BYTES ? calloc(1, sizeof(*key)) : NULL;
+	struct key *key = sqlite3_column_bytes(st, 1) == KEY_HASH_BYTES ? alloc_zeroed(1, sizeof(*key)) : NULL;
 	const char *allow;
 
 	if (!key)
@@ -91,7 +92,7 @@ static int load_keys(sqlite3 *sql, struct load *l, struct error *err)
 		if (key && key_table_add(&l->keys, key) == 0)
 			continue;
 		free(key);
-		return error_set(err, ENOMEM, "keys: out of memory, or more than %d", KEYS_MAX);
+		return error_set(err, EBADMSG, "keys: one that cannot be read, or more than %d", KEYS_MAX);
 	}
 	return r;
 }
@@ -108,8 +109,6 @@ static int load_usage(sqlite3 *sql, struct load *l, struct error *err)
 
 		copy_column(st, 0, owner, sizeof(owner));
 		u = usage_get(&l->usage, owner, l->day);
-		if (!u)
-			return error_set(err, ENOMEM, "usage: out of memory");
 		u->jobs = (uint64_t)sqlite3_column_int64(st, 1);
 		u->cpu_ms = (uint64_t)sqlite3_column_int64(st, 2);
 		u->bytes = (uint64_t)sqlite3_column_int64(st, 3);
@@ -156,10 +155,8 @@ static void on_loaded(const struct error *e, void *arg)
 
 int auth_store_load(struct auth *a)
 {
-	struct load *l = calloc(1, sizeof(*l));
+	struct load *l = alloc_zeroed(1, sizeof(*l));
 
-	if (!l)
-		return -ENOMEM;
 	l->day = usage_day(time_now_ms());
 	auth_op_begin(&l->op, a, NULL);
 	if (db_post(a->db, work_load, on_loaded, l) == 0)
@@ -202,12 +199,8 @@ static void on_flushed(const struct error *e, void *arg)
 	struct auth *a = f->op.a;
 
 	a->is_flushing = false;
-	for (size_t i = 0; e && i < f->n; i++) { /* with the next job */
-		struct usage *u = usage_get(&a->usage, f->rows[i].owner, f->rows[i].day);
-
-		if (u)
-			u->is_dirty = true;
-	}
+	for (size_t i = 0; e && i < f->n; i++) /* with the next job */
+		usage_get(&a->usage, f->rows[i].owner, f->rows[i].day)->is_dirty = true;
 	if (e)
 		log_warning(LOG_FACTS(LOG_STR("error", e->text)), "cannot write what owners used, trying again later");
 	else if (!a->is_closing)
@@ -237,9 +230,7 @@ bool auth_store_flush(struct auth *a)
 		n += a->usage.all[i]->is_dirty;
 	if (n == 0 || a->is_flushing)
 		return false;
-	f = calloc(1, sizeof(*f));
-	if (!f)
-		return false; /* with the next job */
+	f = alloc_zeroed(1, sizeof(*f));
 	collect_dirty(a, f);
 	auth_op_begin(&f->op, a, NULL);
 	a->is_flushing = true;

@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/text.h"
 
-int ticket_table_init(struct ticket_table *t, size_t max, size_t max_each, uint64_t life_ns)
+void ticket_table_init(struct ticket_table *t, size_t max, size_t max_each, uint64_t life_ns)
 {
 	*t = (struct ticket_table){ .max = max, .max_each = max_each, .life_ns = life_ns };
-	t->tickets = calloc(max, sizeof(*t->tickets));
-	return t->tickets ? 0 : -ENOMEM;
+	t->tickets = alloc_zeroed(max, sizeof(*t->tickets));
 }
 
 void ticket_table_done(struct ticket_table *t)

@@ -27,8 +27,7 @@ struct ticket_table {
 	uint64_t life_ns;
 };
 
-/* Returns 0 or -ENOMEM. */
-int ticket_table_init(struct ticket_table *t, size_t max, size_t max_each, uint64_t life_ns);
+void ticket_table_init(struct ticket_table *t, size_t max, size_t max_each, uint64_t life_ns);
 void ticket_table_done(struct ticket_table *t);
 
 /* ret: the token. Returns 0 or -errno. */

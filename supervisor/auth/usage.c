@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/text.h"
 
@@ -39,27 +40,19 @@ const struct usage *usage_find(const struct usage_table *t, const char *owner)
 	return i < t->n && strcmp(t->all[i]->owner, owner) == 0 ? t->all[i] : NULL;
 }
 
-static int make_room(struct usage_table *t)
+static void make_room(struct usage_table *t)
 {
-	size_t room = t->room ? 2 * t->room : 16;
-	struct usage **more;
-
 	if (t->n < t->room)
-		return 0;
-	more = reallocarray(t->all, room, sizeof(struct usage *));
-	if (!more)
-		return -ENOMEM;
-	t->all = more;
-	t->room = room;
-	return 0;
+		return;
+	t->room = t->room ? 2 * t->room : 16;
+	t->all = alloc_again((void *)t->all, t->room, sizeof(struct usage *));
 }
 
 static struct usage *add(struct usage_table *t, size_t i, const char *owner, uint64_t day)
 {
-	struct usage *u = make_room(t) == 0 ? calloc(1, sizeof(*u)) : NULL;
+	struct usage *u = alloc_zeroed(1, sizeof(*u));
 
-	if (!u)
-		return NULL;
+	make_room(t);
 	(void)text_copy(u->owner, sizeof(u->owner), owner);
 	u->day = day;
 	memmove(t->all + i + 1, t->all + i, (t->n - i) * sizeof(struct usage *));

@@ -27,7 +27,7 @@ struct usage_table {
 };
 
 void usage_table_done(struct usage_table *t);
-/* As it stands today; made when there is none. NULL: out of memory. Borrowed. */
+/* As it stands today; made when there is none. Borrowed. */
 struct usage *usage_get(struct usage_table *t, const char *owner, uint64_t day);
 /* Drop who has nothing at work, and nothing of this day or to be written. */
 void usage_forget(struct usage_table *t, uint64_t day);
