@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/parse.h"
@@ -123,10 +124,8 @@ static int parse_prefix(const char *text, struct prefix *ret, struct error *err)
 int address_list_parse(const char *text, struct address_list **ret, struct error *err)
 {
 	static const char blanks[] = " \t\n,";
-	struct address_list *list = calloc(1, sizeof(*list) + LIST_MAX * sizeof(list->prefixes[0]));
+	struct address_list *list = alloc_zeroed(1, sizeof(*list) + LIST_MAX * sizeof(list->prefixes[0]));
 
-	if (!list)
-		return error_set(err, ENOMEM, "out of memory");
 	for (const char *at = text + strspn(text, blanks); *at; at += strspn(at, blanks)) {
 		size_t n = strcspn(at, blanks);
 		char token[TOKEN_MAX];

@@ -18,7 +18,7 @@ struct sockaddr;
 /*
  * Prefixes separated by blanks or commas: "10.0.0.0/8 fd00::/8 192.0.2.7".
  * ret  owned: address_list_free(); never NULL after success, also for "".
- * Returns 0, -EINVAL naming the one that is none, -ENOMEM.
+ * Returns 0, -EINVAL naming the one that is none.
  */
 int address_list_parse(const char *text, struct address_list **ret, struct error *err);
 void address_list_free(struct address_list *list);

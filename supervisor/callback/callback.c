@@ -22,6 +22,7 @@
 #include <sys/queue.h>
 #include <time.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
@@ -127,12 +128,14 @@ static void callback_free(void *p)
 	free(e);
 }
 
-/* Takes over what row holds. NULL: there is one of that id, or no memory. */
+/* Takes over what row holds. NULL: there is one of that id. */
 static struct callback *callback_new(struct callbacks *c, struct callback_row *row)
 {
-	struct callback *e = calloc(1, sizeof(*e));
-	void *const node = e ? (e->row = *row, tsearch(e, &c->by_id, compare)) : NULL;
+	struct callback *e = alloc_zeroed(1, sizeof(*e));
+	void *node;
 
+	e->row = *row;
+	node = tsearch(e, &c->by_id, compare);
 	if (!node || *(struct callback **)node != e) {
 		free(e);
 		return NULL;
@@ -313,16 +316,15 @@ static void send_it(struct callback *e, const struct event_arg *arg)
 {
 	struct callbacks *c = e->owner;
 	size_t size = strlen(arg->json);
-	char *body = strdup(arg->json);
+	char *body = alloc_text(arg->json);
 	const char *space = strchr(e->row.job_id, ':');
 	struct error err = ERROR_INIT;
 
 	e->is_job_over = true;
-	if (!body || courier_send(c->courier, e->row.url, e->row.secret, space ? space + 1 : e->row.job_id,
-				  e->row.attempt + 1, body, size, on_report, e, &err) < 0) {
-		log_warning(
-			LOG_FACTS(LOG_STR("job", e->row.job_id), LOG_STR("error", body ? err.text : "out of memory")),
-			"cannot send a callback, retrying in %d s", UNSAVED_MS / 1000);
+	if (courier_send(c->courier, e->row.url, e->row.secret, space ? space + 1 : e->row.job_id, e->row.attempt + 1,
+			 body, size, on_report, e, &err) < 0) {
+		log_warning(LOG_FACTS(LOG_STR("job", e->row.job_id), LOG_STR("error", err.text)),
+			    "cannot send a callback, retrying in %d s", UNSAVED_MS / 1000);
 		go(e, DUE, clock_deadline_ns(UNSAVED_MS * NS_PER_MS));
 		return;
 	}
@@ -527,16 +529,15 @@ int callbacks_arm(struct callbacks *c, const char *job_id, const char *url, cons
 		return r;
 	if (find(c, job_id))
 		return -EEXIST;
-	row.job_id = strdup(job_id);
-	row.url = strdup(url);
-	row.secret = strdup(secret ? secret : "");
-	a = malloc(sizeof(*a));
-	e = a && row.job_id && row.url && row.secret ? callback_new(c, &row) : NULL;
-	if (!e) {
+	row.job_id = alloc_text(job_id);
+	row.url = alloc_text(url);
+	row.secret = alloc_text(secret ? secret : "");
+	e = callback_new(c, &row);
+	if (!e) { /* of tsearch(3) */
 		callback_row_done(&row);
-		free(a);
 		return -ENOMEM;
 	}
+	a = alloc_bytes(sizeof(*a));
 	(void)snprintf(e->host, sizeof(e->host), "%s", host);
 	*a = (struct arming){ .owner = c, .done = done, .arg = arg };
 	r = callback_row_add(c->db, &e->row, on_armed, a);
@@ -624,11 +625,9 @@ void callbacks_set_times(struct callbacks *c, const struct callback_times *times
 int callbacks_open(uv_loop_t *loop, struct db *db, const struct settings *settings, callbacks_result_fn *result,
 		   void *arg, struct callbacks **ret, struct error *err)
 {
-	struct callbacks *c = calloc(1, sizeof(*c));
+	struct callbacks *c = alloc_bytes(sizeof(*c));
 	int r;
 
-	if (!c)
-		return error_set(err, ENOMEM, "out of memory");
 	*c = (struct callbacks){ .loop = loop, .db = db, .result = result, .arg = arg };
 	c->times = (struct callback_times){ BACKOFF_FIRST_MS, BACKOFF_MOST_MS, RETRY_AFTER_MOST_MS, TRIES };
 	TAILQ_INIT(&c->active);

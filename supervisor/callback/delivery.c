@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/version.h"
 #include "supervisor/callback/address.h"
@@ -252,9 +253,9 @@ static void wire_close(struct wire *w)
 
 static struct wire *wire_new(struct courier *c, curl_socket_t fd)
 {
-	struct wire *w = calloc(1, sizeof(*w));
+	struct wire *w = alloc_zeroed(1, sizeof(*w));
 
-	if (!w || uv_poll_init_socket(c->loop, &w->poll, fd) < 0) {
+	if (uv_poll_init_socket(c->loop, &w->poll, fd) < 0) {
 		free(w);
 		return NULL;
 	}
@@ -434,13 +435,9 @@ static int set_options(struct delivery *d, const char *url, size_t size)
 int courier_send(struct courier *c, const char *url, const char *secret, const char *job_id, unsigned attempt,
 		 char *body, size_t size, delivery_fn *fn, void *arg, struct error *err)
 {
-	struct delivery *d = calloc(1, sizeof(*d));
+	struct delivery *d = alloc_zeroed(1, sizeof(*d));
 
 	assert(c->multi);
-	if (!d) {
-		free(body);
-		return error_set(err, ENOMEM, "out of memory");
-	}
 	d->courier = c;
 	d->body = body;
 	d->fn = fn;
@@ -460,10 +457,8 @@ int courier_send(struct courier *c, const char *url, const char *secret, const c
 int courier_new(uv_loop_t *loop, const struct address_list *allowed, unsigned timeout_ms, struct courier **ret,
 		struct error *err)
 {
-	struct courier *c = calloc(1, sizeof(*c));
+	struct courier *c = alloc_zeroed(1, sizeof(*c));
 
-	if (!c)
-		return error_set(err, ENOMEM, "out of memory");
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(c->multi = curl_multi_init())) {
 		free(c);
 		return error_set(err, ENOMEM, "libcurl cannot be initialised");

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "supervisor/queue/db.h"
 #include "supervisor/queue/schema.h"
@@ -53,7 +54,7 @@ static char *column(sqlite3_stmt *st, int i)
 {
 	const char *text = (const char *)sqlite3_column_text(st, i);
 
-	return text ? strdup(text) : NULL;
+	return text ? alloc_text(text) : NULL;
 }
 
 static int take_row(struct load *l, sqlite3_stmt *st, struct error *err)
@@ -68,15 +69,10 @@ static int take_row(struct load *l, sqlite3_stmt *st, struct error *err)
 	};
 
 	if (l->n == l->room) {
-		size_t room = l->room ? l->room * 2 : 64;
-		struct callback_row *more = reallocarray(l->rows, room, sizeof(*more));
-
-		if (more) {
-			l->rows = more;
-			l->room = room;
-		}
+		l->room = l->room ? l->room * 2 : 64;
+		l->rows = alloc_again(l->rows, l->room, sizeof(*l->rows));
 	}
-	if (l->n == l->room || !row.job_id || !row.url || !row.secret) {
+	if (!row.job_id || !row.url || !row.secret) {
 		callback_row_done(&row);
 		return error_set(err, ENOMEM, "out of memory");
 	}
@@ -117,10 +113,8 @@ static void on_loaded(const struct error *e, void *arg)
 
 int callback_rows_load(struct db *db, callback_load_fn *fn, void *arg)
 {
-	struct load *l = calloc(1, sizeof(*l));
+	struct load *l = alloc_zeroed(1, sizeof(*l));
 
-	if (!l)
-		return -ENOMEM;
 	l->fn = fn;
 	l->arg = arg;
 	if (db_post(db, work_load, on_loaded, l) < 0) {
@@ -182,18 +176,12 @@ static void on_changed(const struct error *e, void *arg)
 
 static int post(struct db *db, db_work *work, const struct callback_row *row, callback_row_fn *fn, void *arg)
 {
-	struct change *c = calloc(1, sizeof(*c));
+	struct change *c = alloc_bytes(sizeof(*c));
 
-	if (!c)
-		return -ENOMEM;
 	*c = (struct change){ .row = *row, .fn = fn, .arg = arg };
-	c->row.job_id = strdup(row->job_id);
-	c->row.url = strdup(row->url);
-	c->row.secret = strdup(row->secret);
-	if (!c->row.job_id || !c->row.url || !c->row.secret) {
-		change_free(c);
-		return -ENOMEM;
-	}
+	c->row.job_id = alloc_text(row->job_id);
+	c->row.url = alloc_text(row->url);
+	c->row.secret = alloc_text(row->secret);
 	if (db_post(db, work, on_changed, c) < 0) {
 		change_free(c);
 		return -EAGAIN;
