@@ -4,14 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/text.h"
 
 struct call *call_new(struct redis_source *s, const char *id, unsigned attempt, void *arg)
 {
-	struct call *c = calloc(1, sizeof(*c));
+	struct call *c = alloc_zeroed(1, sizeof(*c));
 
-	if (!c)
-		return NULL;
 	c->s = s;
 	(void)text_copy(c->id, sizeof(c->id), id); /* too long: "", which no job is called */
 	c->attempt = attempt;

@@ -37,7 +37,7 @@ struct call {
 	uint64_t until_ns;
 };
 
-/* An id that is too long is "", which no job is called. NULL: out of memory. */
+/* An id that is too long is "", which no job is called. */
 struct call *call_new(struct redis_source *s, const char *id, unsigned attempt, void *arg);
 void call_free(struct call *c);
 /* Call the script; fn gets c. Frees it when that fails: 0, -EAGAIN not now, -ENOMEM. */

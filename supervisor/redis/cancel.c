@@ -70,8 +70,6 @@ int redis_cancel_dead(struct redis_source *s, const char *id, unsigned attempt, 
 	struct call *c = call_new(s, id, attempt, arg);
 	int rc;
 
-	if (!c)
-		return -ENOMEM;
 	c->queued_ms = queued_ms;
 	c->done = fn;
 	rc = send_cancel(c, true, on_cancelled_dead);
@@ -138,8 +136,6 @@ int redis_cancel(void *self, const char *id, const char *owner, queue_cancel_fn 
 	struct call *c = call_new(self, id, 0, arg);
 	int rc;
 
-	if (!c)
-		return -ENOMEM;
 	c->cancelled = fn;
 	c->has_owner = owner != NULL;
 	(void)text_copy(c->owner, sizeof(c->owner), owner ? owner : "");

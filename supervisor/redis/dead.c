@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "supervisor/redis/redis_impl.h"
 #include "supervisor/settings.h"
 
@@ -19,11 +20,9 @@ struct asking {
 static int ask(struct redis *r, const struct asking *from, const struct redis_args *a, struct redis_script *script,
 	       redis_reply_fn *fn)
 {
-	struct asking *q = malloc(sizeof(*q));
+	struct asking *q = alloc_bytes(sizeof(*q));
 	int rc;
 
-	if (!q)
-		return -ENOMEM;
 	*q = *from;
 	q->r = r;
 	rc = args_eval(a, r, script, fn, q);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/json_bytes.h"
 #include "runtime/base/text.h"
@@ -105,9 +106,7 @@ static bool piece_read(struct feed *f, uint64_t n, struct piece *p)
 {
 	if (!journal_get(f->journal, n, &p->event))
 		return false;
-	p->data = malloc(p->event.size + 1);
-	if (!p->data)
-		return false;
+	p->data = alloc_bytes(p->event.size + 1);
 	if (p->event.size)
 		memcpy(p->data, p->event.data, p->event.size);
 	p->data[p->event.size] = '\0';
@@ -228,9 +227,7 @@ void feed_start(struct redis_source *s, struct job *job)
 
 	if ((!s->r->env.settings->redis_events && !s->logs) || find(s, job_id(job), job_attempt(job)))
 		return;
-	f = calloc(1, sizeof(*f));
-	if (!f)
-		return; /* a job without its events in Redis; its result has the output */
+	f = alloc_zeroed(1, sizeof(*f));
 	f->s = s;
 	(void)text_copy(f->id, sizeof(f->id), job_id(job));
 	f->attempt = job_attempt(job);

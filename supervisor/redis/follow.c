@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/text.h"
 #include "supervisor/journal/journal.h"
 #include "supervisor/redis/redis_impl.h"
@@ -130,8 +131,8 @@ static void on_timer(uv_timer_t *t)
 int redis_follow(void *self, const char *id, struct journal **ret)
 {
 	struct redis *r = ((struct redis_source *)self)->r;
-	struct follower *f = calloc(1, sizeof(*f));
-	int rc = f ? journal_open((const int[3]){ -1, -1, -1 }, &f->journal, NULL) : -ENOMEM;
+	struct follower *f = alloc_zeroed(1, sizeof(*f));
+	int rc = journal_open((const int[3]){ -1, -1, -1 }, &f->journal, NULL);
 
 	if (rc < 0) {
 		free(f);

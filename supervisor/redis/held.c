@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/text.h"
 #include "supervisor/redis/redis_impl.h"
@@ -9,15 +10,9 @@
 
 struct held *held_add(struct redis_source *s, const char *id, unsigned attempt, const char *token, size_t token_size)
 {
-	struct held *h = calloc(1, sizeof(*h));
+	struct held *h = alloc_zeroed(1, sizeof(*h));
 
-	if (!h)
-		return NULL;
-	h->token = malloc(token_size + 1);
-	if (!h->token) {
-		free(h);
-		return NULL;
-	}
+	h->token = alloc_bytes(token_size + 1);
 	memcpy(h->token, token, token_size);
 	h->token[token_size] = '\0';
 	h->token_size = token_size;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/text.h"
 #include "supervisor/redis/call.h"
@@ -45,8 +46,6 @@ int redis_extend(void *self, const char *id, unsigned attempt, queue_extend_fn *
 		return -EAGAIN;
 	h->is_running = true; /* somebody cares for it */
 	c = call_new(s, id, attempt, arg);
-	if (!c)
-		return -ENOMEM;
 	c->extended = fn;
 	args_init(&a, s->r);
 	args_text(&a, id);
@@ -91,10 +90,10 @@ static int give_back_or_bury(struct redis_source *s, const char *id, unsigned at
 	char *message = redis_message(id, "dead", "reason", reason, attempt);
 	char *log = s->logs ? redis_log_message(id, reason, strlen(reason), "failed") : NULL;
 	struct redis_args a;
-	int rc = c ? -EAGAIN : -ENOMEM;
+	int rc = -EAGAIN;
 
 	feed_stop(s, id, attempt);
-	if (c && h) {
+	if (h) {
 		c->done = fn;
 		c->queued_ms = h->queued_ms;
 		args_init(&a, r);
@@ -147,8 +146,6 @@ int redis_bury(void *self, const char *id, unsigned attempt, const char *reason,
 	struct call *c = call_new(self, id, attempt, arg);
 	int rc;
 
-	if (!c)
-		return -ENOMEM;
 	c->done = fn;
 	rc = give_back_or_bury(self, id, attempt, reason, QUEUE_FAILED, true, on_buried, c);
 	if (rc < 0)
@@ -168,15 +165,9 @@ static void on_leased(const struct error *e, const redisReply *reply, void *arg)
 {
 	struct call *c = arg;
 	size_t n = !e && reply->type == REDIS_REPLY_ARRAY ? reply->elements : 0, found = 0;
-	struct queue_job *jobs = calloc(n + 1, sizeof(*jobs));
-	struct error none = ERROR_INIT;
+	struct queue_job *jobs = alloc_zeroed(n, sizeof(*jobs));
 
 	redis_note(c->s->r, e);
-	if (!jobs) {
-		(void)error_set(&none, ENOMEM, "out of memory");
-		leased_over(c, &none, NULL, 0);
-		return;
-	}
 	for (size_t i = 0; i < n; i++) {
 		const redisReply *row = reply->element[i], *token = reply_at(row, 6);
 		struct queue_job *q = &jobs[found];
@@ -229,8 +220,6 @@ int redis_leased(void *self, queue_recover_fn *fn, void *arg)
 	struct redis_source *s = self;
 	struct call *c = call_new(s, "", 0, arg);
 
-	if (!c)
-		return -ENOMEM;
 	c->recovered = fn;
 	c->until_ns = clock_deadline_ns(LEASED_WAIT_MS * NS_PER_MS);
 	(void)uv_timer_init(s->r->env.loop, &c->timer); /* cannot fail */

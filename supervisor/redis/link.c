@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
@@ -39,9 +40,7 @@ int link_push(struct redis_link *link, redis_reply_fn *fn, void *arg, unsigned t
 	if (link->counts.pending >= LINK_PENDING_MAX ||
 	    !link_socket_has_room(link->socket, wire_size(argc, argv, lengths)))
 		return -EAGAIN;
-	c = calloc(1, sizeof(*c));
-	if (!c)
-		return -ENOMEM;
+	c = alloc_zeroed(1, sizeof(*c));
 	size = redisFormatCommandArgv(&text, (int)argc, (const char **)(uintptr_t)argv, lengths); /* not written to */
 	r = size < 0 ? -ENOMEM : link_socket_write(link->socket, text, (size_t)size);
 	if (size >= 0)
@@ -204,10 +203,8 @@ static int configure(struct redis_link *link, const struct redis_options *o, str
 	r = log_redact(link->url.password);
 	if (r < 0)
 		return error_errno(err, -r, "keep the password of Redis out of the log");
-	link->ca_file = strdup(o->ca_file ? o->ca_file : "");
-	link->name = strdup(o->name ? o->name : "cubit");
-	if (!link->ca_file || !link->name)
-		return error_errno(err, ENOMEM, "connect to Redis");
+	link->ca_file = alloc_text(o->ca_file ? o->ca_file : "");
+	link->name = alloc_text(o->name ? o->name : "cubit");
 	if (link->url.is_tls) {
 		r = redis_tls_new(link->url.host, link->ca_file, &tls, err);
 		redis_tls_free(tls);
@@ -217,12 +214,11 @@ static int configure(struct redis_link *link, const struct redis_options *o, str
 
 int redis_link_new(uv_loop_t *loop, const struct redis_options *options, struct redis_link **ret, struct error *err)
 {
-	struct redis_link *link = calloc(1, sizeof(*link));
-	int r = link ? configure(link, options, err) : error_errno(err, ENOMEM, "connect to Redis");
+	struct redis_link *link = alloc_zeroed(1, sizeof(*link));
+	int r = configure(link, options, err);
 
 	if (r < 0) {
-		if (link)
-			free_link(link);
+		free_link(link);
 		return r;
 	}
 	link->loop = loop;

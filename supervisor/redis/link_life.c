@@ -14,6 +14,7 @@
 #include <sys/random.h>
 #include <sys/un.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
@@ -205,14 +206,10 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
 static void resolve(struct redis_link *link)
 {
 	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
-	struct link_resolve *r = calloc(1, sizeof(*r));
+	struct link_resolve *r = alloc_zeroed(1, sizeof(*r));
 	int e;
 
 	enter(link, LINK_RESOLVING, link->connect_ms);
-	if (!r) {
-		link_lost(link, ECONNRESET, "out of memory");
-		return;
-	}
 	r->link = link;
 	r->is_wanted = true;
 	r->request.data = r;

@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
@@ -499,11 +500,9 @@ static void free_socket(struct link_socket *s)
 int link_socket_open(struct redis_link *link, const struct sockaddr *address, socklen_t size, struct link_socket **ret,
 		     struct error *err)
 {
-	struct link_socket *s = calloc(1, sizeof(*s));
-	int r = s ? 0 : -ENOMEM;
+	struct link_socket *s = alloc_zeroed(1, sizeof(*s));
+	int r = 0;
 
-	if (!s)
-		return error_errno(err, ENOMEM, "connect");
 	s->link = link;
 	s->fd = -1;
 	if (make_reader(s) < 0)

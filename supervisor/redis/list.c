@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/text.h"
 #include "runtime/base/utf8.h"
 #include "supervisor/redis/call.h"
@@ -31,17 +32,13 @@ static void fail(struct listing *l, int code, const char *words)
 
 static void answer(struct listing *l, const redisReply *rows, size_t n, row_fn *fn, const char *next)
 {
-	struct queue_job *jobs = calloc(n + 1, sizeof(*jobs));
-	struct queue_letter *letters = calloc(n + 1, sizeof(*letters));
+	struct queue_job *jobs = alloc_zeroed(n, sizeof(*jobs));
+	struct queue_letter *letters = alloc_zeroed(n, sizeof(*letters));
 
-	if (jobs && letters) {
-		for (size_t i = 0; i < n; i++)
-			fn(rows->element[i], &jobs[i], &letters[i]);
-		l->fn(NULL, jobs, n, next, l->arg);
-		free(l);
-	} else {
-		fail(l, ENOMEM, "out of memory");
-	}
+	for (size_t i = 0; i < n; i++)
+		fn(rows->element[i], &jobs[i], &letters[i]);
+	l->fn(NULL, jobs, n, next, l->arg);
+	free(l);
 	free(jobs);
 	free(letters);
 }
@@ -63,11 +60,9 @@ static bool is_cursor(const char *text)
 static int start(struct redis_source *s, const struct redis_args *a, struct redis_script *script, redis_reply_fn *on,
 		 size_t limit, queue_list_fn *fn, void *arg)
 {
-	struct listing *l = malloc(sizeof(*l));
+	struct listing *l = alloc_bytes(sizeof(*l));
 	int rc;
 
-	if (!l)
-		return -ENOMEM;
 	*l = (struct listing){ .r = s->r, .limit = limit, .fn = fn, .arg = arg };
 	rc = args_eval(a, s->r, script, on, l);
 	if (rc < 0)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/text.h"
 #include "supervisor/jobs/result.h"
@@ -102,9 +103,9 @@ static char *whole_result(const redisReply *rest, const redisReply *once)
 static void pack_events(const redisReply *list, struct buf *out)
 {
 	size_t n = list && list->type == REDIS_REPLY_ARRAY ? list->elements : 0;
-	struct journal_event *events = n ? calloc(n, sizeof(*events)) : NULL;
+	struct journal_event *events = n ? alloc_zeroed(n, sizeof(*events)) : NULL;
 
-	for (size_t i = 0; events && i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		const redisReply *data = reply_at(list->element[i], 2);
 		bool is_text = data && data->type == REDIS_REPLY_STRING;
 
@@ -169,8 +170,6 @@ int redis_get(void *self, const char *id, bool with_journal, queue_get_fn *fn, v
 	struct call *c = call_new(self, id, 0, arg);
 	int rc;
 
-	if (!c)
-		return -ENOMEM;
 	c->got = fn;
 	rc = call_look(c, with_journal, on_got);
 	if (rc < 0)

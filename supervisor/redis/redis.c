@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 #include "runtime/base/parse.h"
@@ -485,11 +486,9 @@ static void make_run(char ret[33])
 
 int redis_open(const struct redis_env *env, struct redis **ret, struct error *err)
 {
-	struct redis *r = calloc(1, sizeof(*r));
+	struct redis *r = alloc_zeroed(1, sizeof(*r));
 	int rc;
 
-	if (!r)
-		return error_set(err, ENOMEM, "out of memory");
 	r->env = *env;
 	r->runtimes = env->runtimes;
 	r->node = env->settings->node;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
 #include "runtime/base/utf8.h"
@@ -219,14 +220,8 @@ int redis_finish(void *self, const struct queue_result *q, queue_done_fn *fn, vo
 	if (q->is_direct || !redis_link_is_up(s->r->jobs))
 		return -EAGAIN;
 	c = call_new(s, q->id, q->attempt, arg);
-	if (!c)
-		return -ENOMEM;
-	c->json = malloc(q->json_size + 1);
-	c->journal = malloc(q->journal_size + 1);
-	if (!c->json || !c->journal) {
-		call_free(c);
-		return -ENOMEM;
-	}
+	c->json = alloc_bytes(q->json_size + 1);
+	c->journal = alloc_bytes(q->journal_size + 1);
 	if (q->json_size)
 		memcpy(c->json, q->json, q->json_size);
 	if (q->journal_size)

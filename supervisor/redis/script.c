@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "supervisor/redis/link.h"
 
@@ -63,9 +64,7 @@ static struct eval *eval_new(size_t argc, const char *const *argv, const size_t 
 
 	for (size_t i = 0; i < argc; i++)
 		bytes += lengths ? lengths[i] : strlen(argv[i]);
-	v = malloc(sizeof(*v) + rows * (sizeof(char *) + sizeof(size_t)) + bytes);
-	if (!v)
-		return NULL;
+	v = alloc_bytes(sizeof(*v) + rows * (sizeof(char *) + sizeof(size_t)) + bytes);
 	memset(v, 0, sizeof(*v));
 	v->argv = (const char **)(v + 1);
 	v->lengths = (size_t *)(v->argv + rows);
@@ -125,8 +124,6 @@ int redis_eval(struct redis_link *link, struct redis_script *script, redis_reply
 	if (digest(script) < 0)
 		return -ENOMEM;
 	v = eval_new(argc, argv, lengths, n_keys);
-	if (!v)
-		return -ENOMEM;
 	v->link = link;
 	v->script = script;
 	v->fn = fn;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/cleanup.h"
 #include "runtime/base/text.h"
 #include "supervisor/redis/redis_impl.h"
@@ -82,11 +83,9 @@ int redis_submit(struct redis *r, const struct queue_job *job, queue_submit_fn *
 	if (r->n_sources == 0 || to->is_list)
 		return -EAGAIN;
 	payload = payload_text(job, &size);
-	s = calloc(1, sizeof(*s));
-	if (!payload || !s) {
-		free(s);
+	if (!payload)
 		return -ENOMEM;
-	}
+	s = alloc_bytes(sizeof(*s));
 	*s = (struct submitting){ .r = r, .fn = fn, .arg = arg };
 	args_init(&a, r);
 	args_text(&a, to->name);

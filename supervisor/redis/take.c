@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
@@ -318,16 +319,9 @@ static void begin_entry(struct taking *t, const struct found *f)
 
 	if (held_token(s, f->token, f->token_size))
 		return;
-	b = calloc(1, sizeof(*b));
-	if (b) {
-		b->token = malloc(f->token_size + 1);
-		b->is_again = f->is_again;
-	}
-	if (!b || !b->token) {
-		free(b);
-		work_later(s);
-		return;
-	}
+	b = alloc_zeroed(1, sizeof(*b));
+	b->token = alloc_bytes(f->token_size + 1);
+	b->is_again = f->is_again;
 	memcpy(b->token, f->token, f->token_size);
 	b->token[f->token_size] = '\0';
 	b->token_size = f->token_size;
@@ -414,14 +408,9 @@ int redis_take(void *self, size_t n, queue_take_fn *fn, void *arg)
 
 	if (s->is_taking || n == 0 || n > ARGS_MAX)
 		return -EAGAIN;
-	t = calloc(1, sizeof(*t));
-	if (t)
-		t->jobs = calloc(n, sizeof(*t->jobs));
-	if (!t || !t->jobs) {
-		free(t);
-		return -ENOMEM;
-	}
-	*t = (struct taking){ .s = s, .n = n, .pending = 1, .jobs = t->jobs, .fn = fn, .arg = arg };
+	t = alloc_bytes(sizeof(*t));
+	*t = (struct taking){ .s = s, .n = n, .pending = 1, .fn = fn, .arg = arg };
+	t->jobs = alloc_zeroed(n, sizeof(*t->jobs));
 	args_init(&a, r);
 	args_text(&a, s->name);
 	if (s->is_list) {
@@ -462,11 +451,7 @@ static bool may_wait(const struct redis_source *s)
 
 static void keep_fetched(struct redis_source *s, const redisReply *reply)
 {
-	s->fetched = malloc(reply->len + 1);
-	if (!s->fetched) {
-		work_later(s);
-		return;
-	}
+	s->fetched = alloc_bytes(reply->len + 1);
 	memcpy(s->fetched, reply->str, reply->len);
 	s->fetched[reply->len] = '\0';
 	s->fetched_size = reply->len;
