@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/error.h"
 #include "runtime/base/text.h"
@@ -184,13 +185,9 @@ static void on_submitted(const struct refusal *why, const char *id, bool is_repe
 
 void door_run(struct http_request *rq, const json_t *body, const struct door_program *p, door_reply_fn *reply)
 {
-	struct waiting *w = calloc(1, sizeof(*w));
+	struct waiting *w = alloc_zeroed(1, sizeof(*w));
 	struct refusal why;
 
-	if (!w) {
-		http_error(rq, 503, "overloaded", NULL, "out of memory");
-		return;
-	}
 	w->rq = rq;
 	w->reply = reply;
 	if (p->name)

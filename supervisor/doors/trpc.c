@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/log.h"
 #include "runtime/base/utf8.h"
 #include "supervisor/doors/doors.h"
@@ -123,9 +124,7 @@ static struct batch *batch_new(struct http_request *rq, const char *paths, bool 
 
 	for (const char *p = paths; is_batch && *p; p++)
 		n += *p == ',';
-	b = calloc(1, sizeof(*b) + n * sizeof(b->calls[0]));
-	if (!b)
-		return NULL;
+	b = alloc_zeroed(1, sizeof(*b) + n * sizeof(b->calls[0])); /* n: no more than the head of a request has bytes */
 	b->rq = rq;
 	b->is_batch = is_batch;
 	b->n = n;
@@ -133,12 +132,8 @@ static struct batch *batch_new(struct http_request *rq, const char *paths, bool 
 		size_t size = is_batch ? strcspn(paths, ",") : strlen(paths);
 
 		b->calls[i].batch = b;
-		b->calls[i].path = strndup(paths, size);
+		b->calls[i].path = alloc_text_of(paths, size);
 		paths += size + (i + 1 < n);
-		if (!b->calls[i].path) {
-			batch_free(b);
-			return NULL;
-		}
 		utf8_clean(b->calls[i].path);
 	}
 	return b;
@@ -236,10 +231,6 @@ void trpc_call(struct http_request *rq)
 	json_t *body;
 	int status;
 
-	if (!b) {
-		http_error(rq, 503, "overloaded", NULL, "out of memory");
-		return;
-	}
 	if (b->n > DOOR_BATCH_MAX) {
 		http_reply_json(rq, 400, error_envelope(400, NULL, "Batch call exceeds maximum size", &status));
 		batch_free(b);

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 
@@ -79,12 +80,11 @@ static struct pending *pending_find(const struct monitor_client *c, uint32_t seq
 static int pending_grow(struct monitor_client *c)
 {
 	size_t room = c->pending_room ? 2 * c->pending_room : 64;
-	struct pending *more = room > PENDING_MAX ? NULL : realloc(c->pending, room * sizeof(*more));
 
-	if (!more)
-		return room > PENDING_MAX ? -EAGAIN : -ENOMEM;
-	memset(more + c->pending_room, 0, (room - c->pending_room) * sizeof(*more));
-	c->pending = more;
+	if (room > PENDING_MAX)
+		return -EAGAIN;
+	c->pending = alloc_again(c->pending, room, sizeof(*c->pending));
+	memset(c->pending + c->pending_room, 0, (room - c->pending_room) * sizeof(*c->pending));
 	c->pending_room = room;
 	return 0;
 }
@@ -150,9 +150,7 @@ static int enqueue(struct monitor_client *c, const struct frame_writer *w)
 
 	if (c->n_queued == QUEUE_MAX)
 		return -EAGAIN;
-	q->data = malloc(w->size);
-	if (!q->data)
-		return -ENOMEM;
+	q->data = alloc_bytes(w->size);
 	memcpy(q->data, w->data, w->size);
 	q->size = w->size;
 	c->n_queued++;
@@ -398,11 +396,9 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 int monitor_client_new(uv_loop_t *loop, int sock, const struct monitor_handlers *handlers, struct monitor_client **ret,
 		       struct error *err)
 {
-	struct monitor_client *c = calloc(1, sizeof(*c));
-	int r = c ? 0 : UV_ENOMEM;
+	struct monitor_client *c = alloc_zeroed(1, sizeof(*c));
+	int r = fd_set_nonblock(sock, 1);
 
-	if (r == 0)
-		r = fd_set_nonblock(sock, 1);
 	if (r == 0)
 		r = uv_poll_init(loop, &c->poll, sock);
 	if (r < 0) { /* libuv's codes are -errno on this system */
