@@ -361,14 +361,14 @@ static int start_work(struct front *f, struct error *err)
 	};
 	int r = monitor_client_new(&f->loop, FRONT_FD_MONITOR, &handlers, &f->monitor, err);
 
-	if (r == 0)
-		r = pool_new(&f->loop, f->monitor, &f->settings, f->catalog.runtimes, &f->pool, err);
+	if (r < 0)
+		return r;
+	f->pool = pool_new(&f->loop, f->monitor, &f->settings, f->catalog.runtimes);
 	o.runtimes = f->catalog.runtimes;
 	o.monitor = f->monitor;
 	o.pool = f->pool;
-	if (r == 0)
-		r = engine_new(&o, &f->engine, err);
-	return r;
+	f->engine = engine_new(&o);
+	return 0;
 }
 
 /* ---- what the rooms are given ---- */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "images/digest.h"
+#include "runtime/base/alloc.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/cleanup.h"
 #include "runtime/base/clock.h"
@@ -71,10 +72,9 @@ struct artefacts {
 
 struct artefact *artefact_new(void)
 {
-	struct artefact *a = calloc(1, sizeof(*a));
+	struct artefact *a = alloc_zeroed(1, sizeof(*a));
 
-	if (a)
-		a->references = 1;
+	a->references = 1;
 	return a;
 }
 
@@ -98,22 +98,12 @@ void artefact_unref(struct artefact *a)
 
 int artefact_add(struct artefact *a, const char *path, uint32_t mode, char *data, size_t size)
 {
-	struct artefact_file *more;
-	char *copy;
-
 	if (a->n_files == ARTEFACT_FILES_MAX || size > ARTEFACT_BYTES_MAX - a->bytes) {
 		free(data);
 		return -E2BIG;
 	}
-	more = realloc(a->files, (a->n_files + 1) * sizeof(*more));
-	if (more)
-		a->files = more;
-	copy = more ? strdup(path) : NULL;
-	if (!copy) {
-		free(data);
-		return -ENOMEM;
-	}
-	a->files[a->n_files++] = (struct artefact_file){ .path = copy, .mode = mode };
+	a->files = alloc_again(a->files, a->n_files + 1, sizeof(*a->files));
+	a->files[a->n_files++] = (struct artefact_file){ .path = alloc_text(path), .mode = mode };
 	artefact_set(a, a->n_files - 1, data, size);
 	return 0;
 }
@@ -184,7 +174,7 @@ static int write_text(const struct artefact *a, struct buf *out)
 	return 0;
 }
 
-/* One file of it. Returns bytes used, or -EBADMSG, -ENOMEM. */
+/* One file of it. Returns bytes used, or -EBADMSG. */
 static ssize_t read_entry(const char *data, size_t size, struct artefact *a)
 {
 	char path[PATH_LONGEST];
@@ -201,9 +191,7 @@ static ssize_t read_entry(const char *data, size_t size, struct artefact *a)
 		return -EBADMSG;
 	memcpy(path, data + ENTRY_BYTES, length);
 	path[length] = '\0';
-	copy = malloc(content ? content : 1);
-	if (!copy)
-		return -ENOMEM;
+	copy = alloc_bytes(content);
 	memcpy(copy, data + ENTRY_BYTES + length, content);
 	r = artefact_add(a, path, (uint32_t)get_number(data, 4), copy, content);
 	return r < 0 ? r : (ssize_t)(ENTRY_BYTES + length + content);
@@ -235,7 +223,7 @@ static struct artefact *load(int dir, const char *key)
 {
 	cleanup_buf struct buf text = BUF_BOUNDED(FILE_MAX + 1);
 	struct artefact *a = artefact_new();
-	int r = a ? fd_read_file(dir, key, FILE_MAX, &text, NULL) : -ENOMEM;
+	int r = fd_read_file(dir, key, FILE_MAX, &text, NULL);
 
 	if (r == 0)
 		r = read_text(buf_str(&text), text.size, a);
@@ -304,10 +292,8 @@ static struct entry *find(const struct artefacts *c, const char *key)
 
 static struct entry *add(struct artefacts *c, const char *key)
 {
-	struct entry *e = calloc(1, sizeof(*e));
+	struct entry *e = alloc_zeroed(1, sizeof(*e));
 
-	if (!e)
-		return NULL;
 	(void)snprintf(e->key, sizeof(e->key), "%s", key);
 	e->next = c->entries;
 	c->entries = e;
@@ -441,8 +427,6 @@ static int read_folder(struct artefacts *c, struct error *err)
 			continue;
 		}
 		e = add(c, d->d_name);
-		if (!e)
-			return error_set(err, ENOMEM, "out of memory");
 		e->bytes = on_disk((uint64_t)st.st_size);
 		e->used_ns = e->touched_ns = (uint64_t)st.st_mtim.tv_sec * NS_PER_S + (uint64_t)st.st_mtim.tv_nsec;
 		c->counts.bytes += e->bytes;
@@ -466,15 +450,10 @@ static void free_all(struct artefacts *c)
 
 int artefacts_open(uv_loop_t *loop, int state_fd, uint64_t max_bytes, struct artefacts **ret, struct error *err)
 {
-	struct artefacts *c = calloc(1, sizeof(*c));
+	struct artefacts *c = alloc_zeroed(1, sizeof(*c));
 	int r = 0;
 
-	if (c)
-		c->store = calloc(1, sizeof(*c->store));
-	if (!c || !c->store) {
-		free(c);
-		return error_set(err, ENOMEM, "out of memory");
-	}
+	c->store = alloc_zeroed(1, sizeof(*c->store));
 	c->loop = loop;
 	c->max_bytes = max_bytes;
 	c->store->references = 1;
@@ -580,10 +559,8 @@ static void after_work(uv_work_t *uv, int status)
 
 static struct work *queue(struct artefacts *c, struct entry *e, struct artefact *a, artefacts_found_fn *fn, void *arg)
 {
-	struct work *w = calloc(1, sizeof(*w));
+	struct work *w = alloc_zeroed(1, sizeof(*w));
 
-	if (!w)
-		return NULL;
 	w->all = c;
 	w->dir = c->store->dir;
 	w->is_write = a != NULL;
@@ -624,8 +601,6 @@ void artefacts_put(struct artefacts *c, const char *key, struct artefact *a, con
 	if (e || a->bytes > c->max_bytes)
 		return;
 	e = add(c, key);
-	if (!e)
-		return;
 	e->used_ns = e->touched_ns = now_ns();
 	(void)text_copy(e->owner, sizeof(e->owner), owner);
 	hold(c, e, a);

@@ -45,7 +45,7 @@ struct artefact {
 struct artefact *artefact_new(void);
 struct artefact *artefact_ref(struct artefact *a);
 void artefact_unref(struct artefact *a); /* NULL does nothing */
-/* data: taken in any case. -E2BIG too many or too large; -ENOMEM. */
+/* data: taken in any case. -E2BIG too many or too large. */
 int artefact_add(struct artefact *a, const char *path, uint32_t mode, char *data, size_t size);
 /* The content of one that was added without: taken, and cut to its size. */
 void artefact_set(struct artefact *a, size_t i, char *data, size_t size);

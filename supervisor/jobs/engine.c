@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "runtime/agent/agent.h"
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 #include "supervisor/jobs/artefacts.h"
@@ -15,19 +16,16 @@
 
 #define ARTEFACTS_BYTES (UINT64_C(256) << 20)
 
-int engine_new(const struct engine_options *o, struct engine **ret, struct error *err)
+struct engine *engine_new(const struct engine_options *o)
 {
-	struct engine *e = calloc(1, sizeof(*e));
+	struct engine *e = alloc_zeroed(1, sizeof(*e));
 	struct error why = ERROR_INIT;
 
-	if (!e)
-		return error_set(err, ENOMEM, "out of memory");
 	e->o = *o;
 	if (o->state_fd >= 0 && artefacts_open(o->loop, o->state_fd, ARTEFACTS_BYTES, &e->artefacts, &why) < 0)
 		log_warning(LOG_FACTS(LOG_STR("reason", why.text)),
 			    "cannot keep what is compiled, compiling each time");
-	*ret = e;
-	return 0;
+	return e;
 }
 
 void engine_free(struct engine *e)

@@ -41,7 +41,7 @@ struct engine_options {
 	void (*observe)(const char *stage, uint64_t ns, void *arg);
 	void *arg;
 };
-int engine_new(const struct engine_options *o, struct engine **ret, struct error *err);
+struct engine *engine_new(const struct engine_options *o);
 void engine_free(struct engine *e); /* jobs must be over */
 void engine_set_runtimes(struct engine *e,
 			 const struct runtime_set *runtimes); /* for jobs from now on; old set must outlive its jobs */

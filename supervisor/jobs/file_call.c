@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "runtime/agent/agent.h"
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/text.h"
@@ -196,10 +197,8 @@ bool file_calls_event(struct file_calls *c, struct agent_event *e)
 
 static struct file_call *call_new(struct file_calls *c, file_call_fn *fn, void *arg)
 {
-	struct file_call *f = calloc(1, sizeof(*f));
+	struct file_call *f = alloc_zeroed(1, sizeof(*f));
 
-	if (!f)
-		return NULL;
 	f->all = c;
 	f->seq = agent_link_seq(c->link);
 	f->fn = fn;
@@ -227,11 +226,10 @@ static int call(struct file_calls *c, struct agent_file *m, const char *path, st
 		void *arg, struct error *err)
 {
 	struct file_call *f = call_new(c, fn, arg);
-	int r = f ? ask(f, m, path, err) : error_set(err, ENOMEM, "out of memory");
+	int r = ask(f, m, path, err);
 
 	if (r < 0) {
-		if (f)
-			forget(f);
+		forget(f);
 		return r;
 	}
 	*ret = f;
@@ -266,8 +264,6 @@ static struct file_call *write_new(struct file_calls *c, uint32_t mode, const vo
 {
 	struct file_call *f = call_new(c, fn, arg);
 
-	if (!f)
-		return NULL;
 	f->is_write = true;
 	f->mode = mode;
 	f->data = data;
@@ -279,9 +275,9 @@ int file_write(struct file_calls *c, const char *path, uint32_t mode, const void
 	       void *arg, struct error *err)
 {
 	struct file_call *f = write_new(c, mode, data, size, fn, arg);
-	int r = f ? ask_to_write(f, path, err) : error_set(err, ENOMEM, "out of memory");
+	int r = ask_to_write(f, path, err);
 
-	if (r < 0 && f)
+	if (r < 0)
 		forget(f);
 	return r;
 }
@@ -291,9 +287,9 @@ static int ask_to_deliver(struct file_call *f, const char *path, struct error *e
 	static struct agent_deliver m;
 	int r = text_copy(m.path, sizeof(m.path), path);
 
-	f->path = strdup(path);
-	if (r < 0 || !f->path)
-		return error_errno(err, r < 0 ? -r : ENOMEM, "file call");
+	if (r < 0)
+		return error_errno(err, -r, "file call");
+	f->path = alloc_text(path);
 	m.mode = f->mode;
 	m.content = (struct span){ f->data, f->left };
 	return agent_link_send(f->all->link, AGENT_DELIVER, f->seq, &m, err);
@@ -303,9 +299,9 @@ int file_deliver(struct file_calls *c, const char *path, uint32_t mode, const vo
 		 void *arg, struct error *err)
 {
 	struct file_call *f = write_new(c, mode, data, size, fn, arg);
-	int r = f ? ask_to_deliver(f, path, err) : error_set(err, ENOMEM, "out of memory");
+	int r = ask_to_deliver(f, path, err);
 
-	if (r < 0 && f)
+	if (r < 0)
 		forget(f);
 	return r;
 }

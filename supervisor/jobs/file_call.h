@@ -38,7 +38,7 @@ typedef void file_call_fn(const struct error *e, struct file_answer *a, void *ar
 /*
  * path    absolute, inside
  * data    borrowed until the callback
- * Return 0 and then the callback comes once (never from inside), or -errno: -ENAMETOOLONG, -EAGAIN, -ENOMEM.
+ * Return 0 and then the callback comes once (never from inside), or -errno: -ENAMETOOLONG, -EAGAIN.
  */
 int file_write(struct file_calls *c, const char *path, uint32_t mode, const void *data, size_t size, file_call_fn *fn,
 	       void *arg, struct error *err);

@@ -8,6 +8,7 @@
 
 #include "images/languages/runtime_def.h"
 #include "runtime/agent/agent.h"
+#include "runtime/base/alloc.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
@@ -24,18 +25,15 @@ static void on_timer(uv_timer_t *timer);
 
 struct job *job_new(struct engine *e, const struct job_order *o, struct error *err)
 {
-	struct job *job = calloc(1, sizeof(*job));
+	struct job *job = alloc_zeroed(1, sizeof(*job));
 
-	if (job)
-		job->owner = strdup(o->owner);
-	if (!job || !job->owner || text_copy(job->id, sizeof(job->id), o->id) < 0) {
-		if (job)
-			free(job->owner);
+	if (text_copy(job->id, sizeof(job->id), o->id) < 0) {
 		free(job);
 		job_spec_free(o->spec);
-		(void)error_set(err, ENOMEM, "out of memory");
+		(void)error_set(err, EINVAL, "the id of the job is longer than %zu bytes", sizeof(job->id) - 1);
 		return NULL;
 	}
+	job->owner = alloc_text(o->owner);
 	job->engine = e;
 	job->attempt = o->attempt;
 	job->space = o->space;

@@ -203,7 +203,7 @@ void job_files_begin(struct job *job);
 
 /* ---- job_cases.c ---- */
 
-int job_cases_begin(struct job *job, struct error *err);
+void job_cases_begin(struct job *job);
 void job_cases_stop(struct job *job);   /* job->stop was noted; JOB_EV_ENDED comes, perhaps from inside */
 void job_cases_judge(struct job *job);  /* one that was not stopped */
 void job_cases_result(struct job *job); /* list and figures into the result */

@@ -231,8 +231,6 @@ void job_artefact_keep(struct job *job)
 
 	job->artefact_next = 0;
 	job->artefact = artefact_new();
-	if (!job->artefact)
-		job_event(job, JOB_EV_PROGRAM, NULL);
-	else if (file_read(&job->files, OUT_PATH, ARTEFACT_BYTES_MAX, on_file, job, &err) < 0)
+	if (file_read(&job->files, OUT_PATH, ARTEFACT_BYTES_MAX, on_file, job, &err) < 0)
 		job_fail(job, &err);
 }

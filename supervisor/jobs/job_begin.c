@@ -157,7 +157,7 @@ static int start(struct engine *e, const struct job_order *order, struct job *pa
 	}
 	job = job_new(e, order, err);
 	if (!job)
-		return -ENOMEM;
+		return -EINVAL;
 	job->def = def;
 	job->parent = parent;
 	*ret = job;
@@ -167,7 +167,7 @@ static int start(struct engine *e, const struct job_order *order, struct job *pa
 		take_sandbox(job);
 	r = job->journal ? 0 : open_own_journal(job, err);
 	if (r == 0 && job->spec->n_cases)
-		r = job_cases_begin(job, err);
+		job_cases_begin(job);
 	if (r < 0) {
 		*ret = NULL;
 		job_discard(job);

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "images/languages/runtime_def.h"
+#include "runtime/base/alloc.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/error.h"
 #include "runtime/base/json_field.h"
@@ -266,8 +267,6 @@ static int begin(struct job *job, struct job_spec *spec, struct error *err)
 	char id[sizeof(job->id)];
 	int r;
 
-	if (!spec)
-		return error_set(err, ENOMEM, "out of memory");
 	/* a name for logs and tags: nobody is told it */
 	(void)snprintf(id, sizeof(id), "%.52s.%zu", job->id, c->is_compiled ? c->next + 1 : 0);
 	order.id = id;
@@ -309,16 +308,13 @@ static void go_on(struct job *job)
 
 /* ---- for job.c ---- */
 
-int job_cases_begin(struct job *job, struct error *err)
+void job_cases_begin(struct job *job)
 {
-	struct job_cases *c = calloc(1, sizeof(*c));
+	struct job_cases *c = alloc_zeroed(1, sizeof(*c));
 	uint64_t most = job->engine->o.settings->max_output;
 
 	job->cases = c;
-	if (c)
-		c->list = json_array();
-	if (!c || !c->list)
-		return error_set(err, ENOMEM, "out of memory");
+	c->list = json_array();
 	c->room = c->live_room = c->outputs_room = most;
 	c->verdict = (struct verdict){ .exit_code = -1 };
 	c->is_compiled = !job->def->compile.argv;
@@ -326,7 +322,6 @@ int job_cases_begin(struct job *job, struct error *err)
 	job_status(job, c->is_compiled ? "{\"state\":\"running\"}" : "{\"state\":\"compiling\"}");
 	job_enter(job, JOB_CASES);
 	go_on(job);
-	return 0;
 }
 
 void job_cases_stop(struct job *job)

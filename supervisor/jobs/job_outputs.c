@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "runtime/agent/agent.h"
+#include "runtime/base/alloc.h"
 #include "supervisor/jobs/job.h"
 #include "supervisor/jobs/paths.h"
 
@@ -38,32 +39,18 @@ void job_outputs_done(struct job *job)
 }
 
 /* The next one in the result. data: taken; NULL: it is left out. */
-static int add(struct job *job, const char *path, char *data, uint64_t size, const char *why)
+static void add(struct job *job, const char *path, char *data, uint64_t size, const char *why)
 {
 	struct job_result *r = &job->result;
-	struct job_output *more = realloc(r->outputs, (r->n_outputs + 1) * sizeof(*more)), *o;
-	char *copy = strdup(path);
+	struct job_output *o;
 
 	if (data)
 		data = buf_fit(data, size); /* it was read into a buffer of 128 KiB */
-	if (more)
-		r->outputs = more;
-	if (!more || !copy) {
-		free(copy);
-		free(data);
-		return -ENOMEM;
-	}
+	r->outputs = alloc_again(r->outputs, r->n_outputs + 1, sizeof(*r->outputs));
 	o = &r->outputs[r->n_outputs++];
-	*o = (struct job_output){ .path = copy, .data = data, .size = size };
+	*o = (struct job_output){ .path = alloc_text(path), .data = data, .size = size };
 	if (!data)
 		(void)snprintf(o->left_out, sizeof(o->left_out), "%s", why);
-	return 0;
-}
-
-static void leave_out(struct job *job, const struct job_found *f, uint64_t size, const char *why)
-{
-	if (add(job, f->path, NULL, size, why) < 0)
-		job->result.is_outputs_cut = true;
 }
 
 static void on_content(const struct error *e, struct file_answer *a, void *arg)
@@ -82,16 +69,15 @@ static void on_content(const struct error *e, struct file_answer *a, void *arg)
 		job->result.is_outputs_cut = true;
 		(void)snprintf(why, sizeof(why), "more than the %" PRIu64 " bytes that are left of limits.output",
 			       job->outputs_left);
-		leave_out(job, f, a->size > size ? a->size : f->size, why);
+		add(job, f->path, NULL, a->size > size ? a->size : f->size, why);
 	} else if (a->code == ENOENT) {
-		leave_out(job, f, f->size, "it was removed meanwhile");
+		add(job, f->path, NULL, f->size, "it was removed meanwhile");
 	} else if (a->code) {
 		(void)snprintf(why, sizeof(why), "the program itself cannot read it: %s", strerror(a->code));
-		leave_out(job, f, f->size, why);
+		add(job, f->path, NULL, f->size, why);
 	} else {
 		job->outputs_left -= size;
-		if (add(job, f->path, size ? buf_take(a->content) : strdup(""), size, "out of memory") < 0)
-			job->result.is_outputs_cut = true;
+		add(job, f->path, size ? buf_take(a->content) : alloc_text(""), size, NULL);
 	}
 	read_next(job);
 }
@@ -102,9 +88,11 @@ static void read_next(struct job *job)
 	struct error err = ERROR_INIT;
 	size_t room = job->outputs_left;
 
-	for (; job->found_next < job->n_found && job->found[job->found_next].why; job->found_next++)
-		leave_out(job, &job->found[job->found_next], job->found[job->found_next].size,
-			  job->found[job->found_next].why);
+	for (; job->found_next < job->n_found && job->found[job->found_next].why; job->found_next++) {
+		const struct job_found *f = &job->found[job->found_next];
+
+		add(job, f->path, NULL, f->size, f->why);
+	}
 	if (job->found_next == job->n_found) {
 		job_event(job, JOB_EV_ENDED, NULL);
 		return;
@@ -155,9 +143,7 @@ static bool is_named(const struct job *job, const struct agent_file_record *r, c
 static bool take_record(void *arg, const struct agent_file_record *r)
 {
 	struct job *job = arg;
-	struct job_found *more;
 	const char *why;
-	char *copy;
 
 	if (!is_named(job, r, &why))
 		return true;
@@ -165,13 +151,8 @@ static bool take_record(void *arg, const struct agent_file_record *r)
 		job->result.is_outputs_cut = true;
 		return false;
 	}
-	more = realloc(job->found, (job->n_found + 1) * sizeof(*more));
-	if (more)
-		job->found = more;
-	copy = more ? strdup(r->path) : NULL;
-	if (!copy)
-		return false;
-	job->found[job->n_found++] = (struct job_found){ .path = copy, .size = r->size, .why = why };
+	job->found = alloc_again(job->found, job->n_found + 1, sizeof(*job->found));
+	job->found[job->n_found++] = (struct job_found){ .path = alloc_text(r->path), .size = r->size, .why = why };
 	return true;
 }
 

@@ -92,14 +92,9 @@ static void running(struct job *job, int fds[3])
 
 void job_stage_hand_over(struct job *job)
 {
-	struct error err = ERROR_INIT;
 	int fds[3];
 
-	if (prestart_message(job->spec, job->argv, job->env, &job->handover) < 0) {
-		(void)error_set(&err, ENOMEM, "out of memory");
-		job_fail(job, &err);
-		return;
-	}
+	prestart_message(job->spec, job->argv, job->env, &job->handover);
 	for (int i = 0; i < 3; i++)
 		fds[i] = fd_take(&job->sandbox.prestart_fds[i]);
 	job->process.start_ns = clock_now_ns();

@@ -209,7 +209,7 @@ int engine_adopt(struct engine *e, const struct monitor_adopt *m, struct sandbox
 		job_spec_free(order->spec);
 	} else {
 		job = job_new(e, order, err);
-		r = job ? 0 : -ENOMEM;
+		r = job ? 0 : -EINVAL;
 	}
 	if (r < 0) {
 		for (int i = 0; i < 3; i++)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/agent/agent_proto.h"
+#include "runtime/base/alloc.h"
 
 bool path_is_plain(const char *path)
 {
@@ -22,8 +23,8 @@ bool path_is_plain(const char *path)
 
 int paths_each(const char *data, size_t size, bool (*fn)(void *arg, const struct agent_file_record *r), void *arg)
 {
-	struct agent_file_record *r = malloc(sizeof(*r)); /* 8 KiB */
-	int result = r ? 0 : -ENOMEM;
+	struct agent_file_record *r = alloc_bytes(sizeof(*r)); /* 8 KiB */
+	int result = 0;
 
 	while (result == 0 && size > 0) {
 		ssize_t n = agent_record_decode(data, size, r);

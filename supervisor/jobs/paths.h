@@ -16,6 +16,6 @@ bool path_is_plain(const char *path);
 
 /*
  * Call fn with each record, until it returns false. Records whose path is not plain are an error.
- * Returns 0, -EPROTO, -ECANCELED when fn has returned false, -ENOMEM.
+ * Returns 0, -EPROTO, -ECANCELED when fn has returned false.
  */
 int paths_each(const char *data, size_t size, bool (*fn)(void *arg, const struct agent_file_record *r), void *arg);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "supervisor/pool/fd_watch.h"
 
@@ -33,11 +34,9 @@ static bool take(struct agent_link *link, unsigned most)
 	static struct agent_event the_event; /* large; events are handed out one at a time ... */
 	static bool is_busy;                 /* ... so a handler that drains needs one of its own */
 	bool is_mine = !is_busy, is_freed = false, *outer = link->is_freed;
-	struct agent_event *e = is_mine ? &the_event : malloc(sizeof(*e));
+	struct agent_event *e = is_mine ? &the_event : alloc_bytes(sizeof(*e));
 	struct error err = ERROR_INIT;
 
-	if (!e)
-		return !link->is_gone;
 	is_busy = true;
 	/* put back below, before it goes */
 	/* cppcheck-suppress autoVariables */
@@ -75,13 +74,9 @@ static void on_readable(struct fd_watch *w, int events, void *arg)
 int agent_link_new(uv_loop_t *loop, int sock, const struct agent_handlers *handlers, void *arg, struct agent_link **ret,
 		   struct error *err)
 {
-	struct agent_link *link = calloc(1, sizeof(*link));
+	struct agent_link *link = alloc_zeroed(1, sizeof(*link));
 	int r;
 
-	if (!link) {
-		fd_close(&sock);
-		return error_set(err, ENOMEM, "out of memory");
-	}
 	link->handlers = handlers;
 	link->arg = arg;
 	r = fd_watch_new(loop, sock, UV_READABLE, on_readable, link, &link->watch, err);

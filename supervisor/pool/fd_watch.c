@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 
@@ -37,8 +38,8 @@ static void on_closed(uv_handle_t *handle)
 int fd_watch_new(uv_loop_t *loop, int fd, int events, fd_watch_fn *fn, void *arg, struct fd_watch **ret,
 		 struct error *err)
 {
-	struct fd_watch *w = calloc(1, sizeof(*w));
-	int r = w ? uv_poll_init(loop, &w->poll, fd) : UV_ENOMEM;
+	struct fd_watch *w = alloc_zeroed(1, sizeof(*w));
+	int r = uv_poll_init(loop, &w->poll, fd);
 
 	if (r < 0) {
 		free(w);

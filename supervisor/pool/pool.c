@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "images/languages/runtime_set.h"
+#include "runtime/base/alloc.h"
 #include "runtime/base/clock.h"
 #include "supervisor/pool/agent_link.h"
 #include "supervisor/pool/pool_impl.h"
@@ -69,16 +70,13 @@ static void on_tick(uv_timer_t *timer)
 	pool_measure(p, now);
 }
 
-static int timer_new(struct pool *p, uv_timer_t **ret)
+static uv_timer_t *timer_new(struct pool *p)
 {
-	uv_timer_t *t = calloc(1, sizeof(*t));
+	uv_timer_t *t = alloc_zeroed(1, sizeof(*t));
 
-	if (!t)
-		return -ENOMEM;
 	(void)uv_timer_init(p->loop, t); /* cannot fail */
 	t->data = p;
-	*ret = t;
-	return 0;
+	return t;
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -93,14 +91,12 @@ static void timer_free(uv_timer_t **t)
 	*t = NULL;
 }
 
-int pool_new(uv_loop_t *loop, struct monitor_client *monitor, const struct settings *settings,
-	     const struct runtime_set *runtimes, struct pool **ret, struct error *err)
+struct pool *pool_new(uv_loop_t *loop, struct monitor_client *monitor, const struct settings *settings,
+		      const struct runtime_set *runtimes)
 {
-	struct pool *p = calloc(1, sizeof(*p));
+	struct pool *p = alloc_zeroed(1, sizeof(*p));
 	uint64_t random = 0;
 
-	if (!p)
-		return error_set(err, ENOMEM, "out of memory");
 	p->loop = loop;
 	p->monitor = monitor;
 	p->settings = settings;
@@ -110,13 +106,10 @@ int pool_new(uv_loop_t *loop, struct monitor_client *monitor, const struct setti
 	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
 		random = clock_now_ns();
 	(void)snprintf(p->prefix, sizeof(p->prefix), "s%08" PRIx32 "-", (uint32_t)(random ^ random >> 32));
-	if (timer_new(p, &p->refill) < 0 || timer_new(p, &p->tick) < 0) {
-		pool_free(p);
-		return error_set(err, ENOMEM, "out of memory");
-	}
+	p->refill = timer_new(p);
+	p->tick = timer_new(p);
 	(void)uv_timer_start(p->tick, on_tick, START_MS, TICK_MS);
-	*ret = p;
-	return 0;
+	return p;
 }
 
 static void finish_all(struct pool *p)

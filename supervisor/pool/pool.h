@@ -65,8 +65,8 @@ struct ready_sandbox {
 };
 void ready_sandbox_done(struct ready_sandbox *s);
 
-int pool_new(uv_loop_t *loop, struct monitor_client *monitor, const struct settings *settings,
-	     const struct runtime_set *runtimes, struct pool **ret, struct error *err);
+struct pool *pool_new(uv_loop_t *loop, struct monitor_client *monitor, const struct settings *settings,
+		      const struct runtime_set *runtimes);
 void pool_free(struct pool *p);
 
 /*

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
@@ -146,7 +147,7 @@ static void enter_class(struct pool_wait *w, const struct pool_manifest *manifes
 	struct pool_item *ready;
 
 	if (!c) {
-		(void)error_set(&err, ENOMEM, "out of memory");
+		(void)error_set(&err, ENAMETOOLONG, "a name of an image that is too long");
 		refuse(w, &err);
 		return;
 	}
@@ -208,9 +209,9 @@ struct pool_wait *pool_take(struct pool *p, const struct sandbox_class *class, p
 		pool_pump_later(p, POOL_REFILL_AFTER_CLAIM_MS);
 		return NULL;
 	}
-	w = image && (c || !manifest) ? calloc(1, sizeof(*w)) : NULL;
+	w = image && (c || !manifest) ? alloc_zeroed(1, sizeof(*w)) : NULL;
 	if (!w) {
-		(void)error_set(&err, ENOMEM, "out of memory");
+		(void)error_set(&err, ENAMETOOLONG, "a name of an image that is too long");
 		fn(&err, NULL, arg);
 		return NULL;
 	}

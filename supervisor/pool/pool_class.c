@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "images/digest.h"
+#include "runtime/base/alloc.h"
 #include "supervisor/pool/pool_impl.h"
 #include "supervisor/pool/prestart.h"
 
@@ -88,9 +89,7 @@ struct pool_class *pool_class_find(struct pool *p, const struct sandbox_class *w
 			return c;
 	}
 	make_room(p);
-	c = calloc(1, sizeof(*c));
-	if (!c)
-		return NULL;
+	c = alloc_zeroed(1, sizeof(*c));
 	memcpy(c->key, key, sizeof(key));
 	c->pool = p;
 	c->what = what;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "images/config.h"
+#include "runtime/base/alloc.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
@@ -29,8 +30,8 @@ struct pool_image *pool_image_find(struct pool *p, const char *name)
 		i = i->next;
 	if (i)
 		return i;
-	i = calloc(1, sizeof(*i));
-	if (!i || text_copy(i->name, sizeof(i->name), name) < 0) {
+	i = alloc_zeroed(1, sizeof(*i));
+	if (text_copy(i->name, sizeof(i->name), name) < 0) {
 		free(i);
 		return NULL;
 	}
@@ -57,11 +58,7 @@ static const struct pool_manifest *know(struct pool *p, const struct monitor_ima
 		k = k->next;
 	if (k)
 		return k;
-	k = calloc(1, sizeof(*k));
-	if (!k) {
-		(void)error_set(err, ENOMEM, "out of memory");
-		return NULL;
-	}
+	k = alloc_zeroed(1, sizeof(*k));
 	if (text_copy(k->manifest, sizeof(k->manifest), m->manifest) < 0)
 		(void)error_set(err, EPROTO, "a digest that is too long");
 	else
@@ -128,8 +125,8 @@ struct pool_version *pool_version_find(struct pool *p, const struct runtime_def 
 		v = v->next;
 	if (v)
 		return v;
-	v = calloc(1, sizeof(*v));
-	if (!v || text_copy(v->runtime, sizeof(v->runtime), runtime->name) < 0) {
+	v = alloc_zeroed(1, sizeof(*v));
+	if (text_copy(v->runtime, sizeof(v->runtime), runtime->name) < 0) {
 		free(v);
 		return NULL;
 	}

@@ -21,6 +21,7 @@
 #include "images/config.h"
 #include "images/languages/runtime_def.h"
 #include "runtime/agent/agent.h"
+#include "runtime/base/alloc.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
@@ -108,10 +109,8 @@ static void on_measured(const struct error *e, const struct monitor_facts *f, vo
 
 static int finish_measured(struct pool_item *item)
 {
-	struct measured *m = malloc(sizeof(*m));
+	struct measured *m = alloc_bytes(sizeof(*m));
 
-	if (!m)
-		return -ENOMEM;
 	m->pool = item->class->pool;
 	memcpy(m->key, item->class->key, sizeof(m->key));
 	if (monitor_finish_sandbox(m->pool->monitor, item->s.id, on_measured, m) < 0) {
@@ -524,12 +523,10 @@ static void fill_create(const struct pool_item *item, struct monitor_create *m)
 int pool_make(struct pool_class *c, enum item_purpose purpose, bool is_plain, struct error *err)
 {
 	struct pool *p = c->pool;
-	struct pool_item *item = calloc(1, sizeof(*item));
+	struct pool_item *item = alloc_zeroed(1, sizeof(*item));
 	struct monitor_create m;
 	int r;
 
-	if (!item)
-		return error_set(err, ENOMEM, "out of memory");
 	item->class = c;
 	item->purpose = purpose;
 	item->is_plain = is_plain;

@@ -9,6 +9,7 @@
 #include "images/languages/runtime_argv.h"
 #include "images/languages/runtime_def.h"
 #include "runtime/agent/agent.h"
+#include "runtime/base/alloc.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
@@ -33,13 +34,13 @@ static int size_launcher(const struct pool_item *item, char *const *env, struct 
 	words.memory_mib = job->limits.memory_bytes >> 20;
 	while (env && env[n])
 		n++;
-	job->env = calloc(n + 1, sizeof(*job->env));
-	for (size_t i = 0; job->env && i < n; i++) {
+	job->env = alloc_zeroed(n + 1, sizeof(*job->env));
+	for (size_t i = 0; i < n; i++) {
 		job->env[i] = runtime_env_of(env[i], &words);
 		if (!job->env[i])
 			return error_set(err, ENOMEM, "out of memory");
 	}
-	return job->env ? 0 : error_set(err, ENOMEM, "out of memory");
+	return 0;
 }
 
 /* Environment and resource limits as a job with nothing of its own gets them. */
@@ -158,9 +159,7 @@ void pool_process_answer(struct pool_item *item, const struct agent_exited *exit
 
 static int ask_version(struct pool_item *item, struct error *err)
 {
-	item->said = calloc(2, sizeof(*item->said));
-	if (!item->said)
-		return error_set(err, ENOMEM, "out of memory");
+	item->said = alloc_zeroed(2, sizeof(*item->said));
 	item->said[0].max = item->said[1].max = VERSION_SAYS_MAX;
 	return start_process(item, item->class->runtime->version_command, NULL, AGENT_STDIO_NO_STDIN, err);
 }

@@ -114,7 +114,7 @@ int pool_prove(struct pool *p, pool_outcome_fn *fn, void *arg, struct error *err
 	pool_class_of(p, def, &what);
 	c = pool_class_find(p, &what, image->now);
 	if (!c)
-		return error_set(err, ENOMEM, "out of memory");
+		return error_set(err, ENAMETOOLONG, "a name of an image that is too long");
 	r = pool_make(c, ITEM_TO_PROVE, true, err);
 	if (r < 0)
 		return r;

@@ -87,41 +87,37 @@ static void put_u32(uint8_t to[4], uint32_t v)
 		to[i] = (uint8_t)(v >> (8 * i));
 }
 
-static int put(struct buf *out, char kind, const void *data, size_t size)
+/* As much as there is: its bound lies above what a request may have. */
+static void put(struct buf *out, char kind, const void *data, size_t size)
 {
 	uint8_t head[5] = { (uint8_t)kind };
-	int r;
 
 	put_u32(head + 1, (uint32_t)size);
-	r = buf_append(out, head, sizeof(head));
-	return r == 0 && size ? buf_append(out, data, size) : r;
+	(void)buf_append(out, head, sizeof(head));
+	if (size)
+		(void)buf_append(out, data, size);
 }
 
-int prestart_message(const struct job_spec *spec, char *const *argv, char *const *env, struct buf *out)
+void prestart_message(const struct job_spec *spec, char *const *argv, char *const *env, struct buf *out)
 {
 	uint8_t number[4] = { 0 }, stack[8];
 	size_t start = out->size;
-	int r = buf_append(out, number, sizeof(number));
 
-	for (size_t i = 0; r == 0 && i < spec->n_files; i++) {
+	(void)buf_append(out, number, sizeof(number));
+	for (size_t i = 0; i < spec->n_files; i++) {
 		const struct job_file *f = &spec->files[i];
 
 		put_u32(number, f->mode);
-		r = put(out, 'f', f->path, strlen(f->path));
-		if (r == 0)
-			r = put(out, 'm', number, sizeof(number));
-		if (r == 0)
-			r = put(out, 'd', f->data, f->size);
+		put(out, 'f', f->path, strlen(f->path));
+		put(out, 'm', number, sizeof(number));
+		put(out, 'd', f->data, f->size);
 	}
 	for (size_t i = 0; i < sizeof(stack); i++)
 		stack[i] = (uint8_t)(spec->limits.stack_bytes >> (8 * i));
-	if (r == 0)
-		r = put(out, 'l', stack, sizeof(stack));
-	for (; r == 0 && *argv; argv++)
-		r = put(out, 'a', *argv, strlen(*argv));
-	for (; r == 0 && env && *env; env++)
-		r = put(out, 'e', *env, strlen(*env));
-	if (r == 0)
-		put_u32((uint8_t *)out->data + start, (uint32_t)(out->size - start - sizeof(number)));
-	return r;
+	put(out, 'l', stack, sizeof(stack));
+	for (; *argv; argv++)
+		put(out, 'a', *argv, strlen(*argv));
+	for (; env && *env; env++)
+		put(out, 'e', *env, strlen(*env));
+	put_u32((uint8_t *)out->data + start, (uint32_t)(out->size - start - sizeof(number)));
 }

@@ -45,5 +45,5 @@ uint64_t prestart_memory(const struct runtime_def *def, uint64_t normal_bytes);
 /* Could this job go to a waiting interpreter? normal_bytes: as above. */
 bool prestart_fits(const struct job_spec *spec, const struct runtime_def *def, uint64_t normal_bytes);
 
-/* The message for the launcher. argv, env as for a cold start. Returns 0 or -ENOMEM. */
-int prestart_message(const struct job_spec *spec, char *const *argv, char *const *env, struct buf *out);
+/* The message for the launcher. argv, env as for a cold start. out: bounded above what a request may have. */
+void prestart_message(const struct job_spec *spec, char *const *argv, char *const *env, struct buf *out);

@@ -321,17 +321,16 @@ void works_front(struct works *w)
 		bail("front: %s", err.text);
 	(void)close(pair[1]);
 	if (runtime_set_load(dirs, &w->runtimes, &err) < 0 ||
-	    monitor_client_new(&w->loop, pair[0], &handlers, &w->client, &err) < 0 ||
-	    pool_new(&w->loop, w->client, &w->settings, w->runtimes, &w->pool, &err) < 0)
+	    monitor_client_new(&w->loop, pair[0], &handlers, &w->client, &err) < 0)
 		bail("front: %s", err.text);
+	w->pool = pool_new(&w->loop, w->client, &w->settings, w->runtimes);
 	o = (struct engine_options){ .loop = &w->loop,
 				     .settings = &w->settings,
 				     .runtimes = w->runtimes,
 				     .monitor = w->client,
 				     .pool = w->pool,
 				     .state_fd = w->state_fd };
-	if (engine_new(&o, &w->engine, &err) < 0)
-		bail("front: %s", err.text);
+	w->engine = engine_new(&o);
 	works_until(w, is_adopted, w);
 }
 

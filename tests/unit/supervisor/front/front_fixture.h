@@ -262,10 +262,10 @@ static inline void fix_open_work(void)
 	fix.monitor.hook = fix_on_agent;
 	sock = fake_monitor_open(&fix.monitor, &fix.loop);
 	need(monitor_client_new(&fix.loop, sock, &handlers, &fix.client, &e) == 0, "a client %s", e.text);
-	need(pool_new(&fix.loop, fix.client, &fix.settings, runtimes, &fix.pool, &e) == 0, "a pool %s", e.text);
+	fix.pool = pool_new(&fix.loop, fix.client, &fix.settings, runtimes);
 	o.monitor = fix.client;
 	o.pool = fix.pool;
-	need(engine_new(&o, &fix.engine, &e) == 0, "an engine %s", e.text);
+	fix.engine = engine_new(&o);
 	need(job_callbacks_open(&fix.callbacks, &fix.loop, fix.db, &fix.settings, &fix.sources, &e) == 0,
 	     "callbacks %s", e.text);
 	fix.able_env = (struct able_env){ .loop = &fix.loop,

@@ -140,14 +140,14 @@ static void open_front(void)
 	sock = fake_monitor_open(&fake, &loop);
 	need(monitor_client_new(&loop, sock, &handlers, &client, &err) == 0, "a client %s", err.text);
 	need(runtime_set_load(dirs, &runtimes, &err) == 0, "runtimes %s", err.text);
-	need(pool_new(&loop, client, &settings, runtimes, &pool, &err) == 0, "a pool %s", err.text);
+	pool = pool_new(&loop, client, &settings, runtimes);
 	o = (struct engine_options){ .loop = &loop,
 				     .settings = &settings,
 				     .runtimes = runtimes,
 				     .monitor = client,
 				     .pool = pool,
 				     .state_fd = -1 };
-	need(engine_new(&o, &engine, &err) == 0, "an engine %s", err.text);
+	engine = engine_new(&o);
 }
 
 static void close_front(void)
