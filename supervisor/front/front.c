@@ -499,7 +499,7 @@ static int start(struct front *f, struct error *err)
 	if (r == 0)
 		r = load_runtimes(f, err);
 	if (r == 0)
-		r = front_metrics_new(f, err);
+		front_metrics_new(f);
 	if (r == 0)
 		r = start_store(f, err);
 	if (r == 0) {

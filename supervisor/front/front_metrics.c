@@ -147,13 +147,10 @@ static void scrape(struct metrics *m, void *arg)
 	scrape_health(m, arg);
 }
 
-int front_metrics_new(struct front *f, struct error *err)
+void front_metrics_new(struct front *f)
 {
-	int r = metrics_new(&f->metrics, err);
-
-	if (r == 0)
-		metrics_on_scrape(f->metrics, scrape, f);
-	return r;
+	f->metrics = metrics_new();
+	metrics_on_scrape(f->metrics, scrape, f);
 }
 
 void front_metrics_job(struct metrics *m, const struct job_result *result)

@@ -3,14 +3,13 @@
 
 #include <stdint.h>
 
-struct error;
 struct front;
 struct http_request;
 struct http_route;
 struct job_result;
 struct metrics;
 
-int front_metrics_new(struct front *f, struct error *err); /* sets f->metrics */
+void front_metrics_new(struct front *f); /* sets f->metrics */
 
 void front_metrics_job(struct metrics *m, const struct job_result *result);
 void front_metrics_stage(const char *stage, uint64_t ns, void *metrics); /* engine_options.observe */

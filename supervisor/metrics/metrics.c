@@ -19,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/cleanup.h"
 #include "runtime/base/clock.h"
@@ -169,43 +170,31 @@ static uint32_t hash(const char *key, size_t size)
 	return h;
 }
 
-static int make_index(struct table *t, const struct family *f)
+static void make_index(struct table *t, const struct family *f)
 {
 	uint32_t size = 4;
 
 	while (size < 2 * (f->max + 1))
 		size *= 2;
-	t->index = calloc(size, sizeof(*t->index));
+	t->index = alloc_zeroed(size, sizeof(*t->index));
 	t->mask = size - 1;
-	return t->index ? 0 : -ENOMEM;
 }
 
-static int make_room(struct table *t)
+static void make_room(struct table *t)
 {
-	uint32_t room = t->room ? 2 * t->room : 1;
-	struct series *more;
-
 	if (t->n < t->room)
-		return 0;
-	more = reallocarray(t->series, room, sizeof(*more));
-	if (!more)
-		return -ENOMEM;
-	t->series = more;
-	t->room = room;
-	return 0;
+		return;
+	t->room = t->room ? 2 * t->room : 1;
+	t->series = alloc_again(t->series, t->room, sizeof(*t->series));
 }
 
 static struct series *add_series(struct table *t, const struct family *f, const char *key, size_t size, uint32_t *slot)
 {
-	struct series s = { .key = malloc(size + 1), .key_size = size };
+	struct series s = { .key = alloc_bytes(size + 1), .key_size = size };
 
 	if (f->type == TYPE_HISTOGRAM)
-		s.under = calloc(BOUNDS, sizeof(*s.under));
-	if (!s.key || (f->type == TYPE_HISTOGRAM && !s.under) || make_room(t) < 0) {
-		free(s.key);
-		free(s.under);
-		return NULL;
-	}
+		s.under = alloc_zeroed(BOUNDS, sizeof(*s.under));
+	make_room(t);
 	memcpy(s.key, key, size);
 	t->series[t->n++] = s;
 	*slot = t->n;
@@ -216,8 +205,8 @@ static struct series *find_key(struct table *t, const struct family *f, const ch
 {
 	uint32_t i;
 
-	if (!t->index && make_index(t, f) < 0)
-		return NULL;
+	if (!t->index)
+		make_index(t, f);
 	for (i = hash(key, size) & t->mask; t->index[i]; i = (i + 1) & t->mask) {
 		struct series *s = &t->series[t->index[i] - 1];
 
@@ -238,7 +227,7 @@ static struct series *find(struct metrics *m, enum metric id, const char *const 
 	size_t size = make_key(f, labels, key);
 	struct series *s = find_key(t, f, key, size, false);
 
-	if (s || t->n < f->max) /* the latter: out of memory */
+	if (s)
 		return s;
 	size = make_key(f, other, key);
 	return find_key(t, f, key, size, true);
@@ -251,8 +240,6 @@ void metrics_add(struct metrics *m, enum metric id, const char *const *labels, u
 	struct series *s = find(m, id, labels);
 
 	assert(families[id].type != TYPE_HISTOGRAM);
-	if (!s)
-		return;
 	s->count += n;
 	s->value += (double)n;
 }
@@ -262,8 +249,6 @@ void metrics_set(struct metrics *m, enum metric id, const char *const *labels, d
 	struct series *s = find(m, id, labels);
 
 	assert(families[id].type != TYPE_HISTOGRAM);
-	if (!s)
-		return;
 	s->value = value;
 	s->count = value > 0 ? (uint64_t)value : 0;
 }
@@ -273,8 +258,6 @@ void metrics_observe(struct metrics *m, enum metric id, const char *const *label
 	struct series *s = find(m, id, labels);
 
 	assert(families[id].type == TYPE_HISTOGRAM);
-	if (!s)
-		return;
 	s->count++;
 	s->sum_ns += ns;
 	for (size_t i = 0; i < BOUNDS; i++) {
@@ -450,21 +433,16 @@ void metrics_on_scrape(struct metrics *m, void (*fn)(struct metrics *m, void *ar
 
 /* ---- life ----------------------------------------------------------------------------------------------------- */
 
-int metrics_new(struct metrics **ret, struct error *err)
+struct metrics *metrics_new(void)
 {
-	struct metrics *m = calloc(1, sizeof(*m));
+	struct metrics *m = alloc_zeroed(1, sizeof(*m));
 
-	if (!m)
-		return error_set(err, ENOMEM, "out of memory");
 	for (int id = 0; id < METRICS; id++) { /* what has no labels is there from the start, at 0 */
-		if (count_labels(&families[id]) == 0 && !find(m, (enum metric)id, METRIC_PLAIN)) {
-			metrics_free(m);
-			return error_set(err, ENOMEM, "out of memory");
-		}
+		if (count_labels(&families[id]) == 0)
+			(void)find(m, (enum metric)id, METRIC_PLAIN);
 	}
 	metrics_set(m, METRIC_BUILD_INFO, METRIC_LABELS(CUBIT_VERSION), 1);
-	*ret = m;
-	return 0;
+	return m;
 }
 
 void metrics_free(struct metrics *m)

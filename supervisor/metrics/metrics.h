@@ -68,8 +68,8 @@ enum metric {
 #define METRIC_LABELS(...) ((const char *const[]){ __VA_ARGS__ })
 #define METRIC_PLAIN       ((const char *const *)0)
 
-/* ret: metrics_free(). */
-int metrics_new(struct metrics **ret, struct error *err);
+/* Owned: metrics_free(). */
+struct metrics *metrics_new(void);
 void metrics_free(struct metrics *m);
 
 /* A counter goes up, or a gauge. */

@@ -282,10 +282,8 @@ static void test_scrape(struct metrics *m)
 
 int main(void)
 {
-	struct error err = ERROR_INIT;
-	struct metrics *m;
+	struct metrics *m = metrics_new();
 
-	need(metrics_new(&m, &err) == 0, "metrics");
 	test_values(m);
 	test_histogram(m);
 	test_labels(m);
