@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "images/languages/runtime_set.h"
+#include "runtime/base/alloc.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
@@ -375,13 +376,11 @@ static void say_status(struct able *a)
 
 /* ---- life ---- */
 
-int able_new(const struct able_env *env, struct able **ret, struct error *err)
+struct able *able_new(const struct able_env *env)
 {
-	struct able *a = calloc(1, sizeof(*a));
+	struct able *a = alloc_zeroed(1, sizeof(*a));
 	uv_timer_t *const timers[] = { &a->act, &a->due, &a->look };
 
-	if (!a)
-		return error_set(err, ENOMEM, "out of memory");
 	a->env = env;
 	for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {
 		(void)uv_timer_init(env->loop, timers[i]); /* cannot fail */
@@ -390,6 +389,5 @@ int able_new(const struct able_env *env, struct able **ret, struct error *err)
 	(void)uv_timer_start(&a->look, on_look, LOOK_MS, LOOK_MS);
 	(void)look_at_disk(a);
 	pool_on_outcome(env->pool, on_outcome, a);
-	*ret = a;
-	return 0;
+	return a;
 }

@@ -48,8 +48,8 @@ struct able_env {
 	struct dispatch *dispatch; /* NULL until it is made, before the loop turns: the two need each other */
 };
 
-/* ret: for the life of the process. */
-int able_new(const struct able_env *env, struct able **ret, struct error *err);
+/* For the life of the process. */
+struct able *able_new(const struct able_env *env);
 
 /* May runs be started now? And may work be taken from the sources, which needs disk space for results as well? Cheap. */
 bool able_starts(const struct able *a);

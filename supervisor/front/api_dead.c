@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/text.h"
 #include "supervisor/auth/auth.h"
@@ -97,11 +98,7 @@ static void begin(struct http_request *rq, bool is_replay)
 
 	if (!source_choose(rq, true, &choice))
 		return;
-	l = calloc(1, sizeof(*l));
-	if (!l) {
-		http_error(rq, 503, "overloaded", NULL, "out of memory");
-		return;
-	}
+	l = alloc_bytes(sizeof(*l));
 	*l = (struct letter){ .rq = rq,
 			      .front = front_of(rq),
 			      .choice = choice,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/text.h"
 #include "supervisor/auth/auth.h"
@@ -74,12 +75,7 @@ void api_submit(struct http_request *rq)
 
 	if (!spec)
 		return;
-	a = calloc(1, sizeof(*a));
-	if (!a) {
-		job_spec_free(spec);
-		http_error(rq, 503, "overloaded", NULL, "out of memory");
-		return;
-	}
+	a = alloc_zeroed(1, sizeof(*a));
 	a->rq = rq;
 	r = submit_job(&front_of(rq)->submit, front_caller(rq), spec, &names, on_submitted, a, &why);
 	job_spec_free(spec);
@@ -112,12 +108,8 @@ static void on_asker_gone(struct http_request *rq, void *data)
 
 static struct question *question_new(struct http_request *rq)
 {
-	struct question *q = calloc(1, sizeof(*q));
+	struct question *q = alloc_zeroed(1, sizeof(*q));
 
-	if (!q) {
-		http_error(rq, 503, "overloaded", NULL, "out of memory");
-		return NULL;
-	}
 	q->front = front_of(rq);
 	q->rq = rq;
 	if (http_param(rq, "id"))
@@ -169,7 +161,7 @@ void api_get_job(struct http_request *rq)
 	struct front *f = front_of(rq);
 	struct question *q = question_new(rq);
 
-	if (q && lookup_job(&f->lookup, front_caller(rq), q->id, on_job, q) < 0) {
+	if (lookup_job(&f->lookup, front_caller(rq), q->id, on_job, q) < 0) {
 		free(q);
 		api_busy(rq);
 	}
@@ -226,8 +218,6 @@ void api_cancel_job(struct http_request *rq)
 {
 	struct question *q = question_new(rq);
 
-	if (!q)
-		return;
 	auth_audit_who(rq, &q->who);
 	if (lookup_job(&q->front->lookup, front_caller(rq), q->id, on_to_cancel, q) < 0) {
 		free(q);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/parse.h"
 #include "runtime/base/text.h"
@@ -193,7 +194,7 @@ static void list(struct http_request *rq, bool is_letters)
 {
 	const struct caller *c = front_caller(rq);
 	const char *owner = caller_is_admin(c) ? http_query(rq, "owner") : c->owner;
-	struct listing *l = calloc(1, sizeof(*l)),
+	struct listing *l = alloc_bytes(sizeof(*l)),
 		       asked = { .rq = rq, .front = front_of(rq), .is_letters = is_letters };
 
 	asked.has_owner = owner != NULL;
@@ -205,12 +206,6 @@ static void list(struct http_request *rq, bool is_letters)
 		return;
 	}
 	asked.jobs = json_array();
-	if (!l || !asked.jobs) {
-		json_decref(asked.jobs);
-		free(l);
-		http_error(rq, 503, "overloaded", NULL, "out of memory");
-		return;
-	}
 	*l = asked;
 	http_on_gone(rq, on_gone, l);
 	ask(l);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/text.h"
 #include "runtime/base/version.h"
@@ -48,12 +49,8 @@ static void on_gone(struct http_request *rq, void *data)
 
 static struct asking *asking_new(struct http_request *rq)
 {
-	struct asking *a = calloc(1, sizeof(*a));
+	struct asking *a = alloc_zeroed(1, sizeof(*a));
 
-	if (!a) {
-		http_error(rq, 503, "overloaded", NULL, "out of memory");
-		return NULL;
-	}
 	a->front = front_of(rq);
 	a->rq = rq;
 	http_on_gone(rq, on_gone, a);
@@ -95,7 +92,7 @@ void api_nodes(struct http_request *rq)
 		return;
 	}
 	a = asking_new(rq);
-	if (a && redis_nodes(f->redis, on_nodes, a) < 0)
+	if (redis_nodes(f->redis, on_nodes, a) < 0)
 		on_nodes(&(struct error){ .code = EAGAIN, .text = "Redis cannot be asked at the moment" }, NULL, a);
 }
 
@@ -145,8 +142,6 @@ static void drain(struct http_request *rq, bool on)
 		return;
 	}
 	a = asking_new(rq);
-	if (!a)
-		return;
 	a->on = on;
 	auth_audit_who(rq, &a->who);
 	text_copy(a->name, sizeof(a->name), name);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/text.h"
 #include "runtime/base/wall_clock.h"
@@ -76,7 +77,7 @@ static void on_direct_over(struct job *job, const struct job_result *result, voi
 		return;
 	}
 	json = dispatch_result_text(result, job);
-	copy = d->fn && json ? strdup(json) : NULL;
+	copy = d->fn && json ? alloc_text(json) : NULL;
 	front_metrics_job(p->env->metrics, result);
 	if (d->fn && !copy)
 		(void)error_set(&e, ENOMEM, "out of memory for the result");
@@ -193,16 +194,16 @@ static int may_wait(struct dispatch *p, const struct caller *caller, unsigned *r
 int dispatch_run(struct dispatch *p, const struct caller *caller, struct job_spec *spec, direct_fn *fn, void *arg,
 		 struct direct **ret, unsigned *ret_retry_s, struct error *err)
 {
-	struct direct *d = calloc(1, sizeof(*d));
+	struct direct *d;
 	int r;
 
 	*ret_retry_s = 1;
-	r = d ? may_wait(p, caller, ret_retry_s, err) : error_set(err, ENOMEM, "out of memory");
+	r = may_wait(p, caller, ret_retry_s, err);
 	if (r < 0) {
-		free(d);
 		job_spec_free(spec);
 		return r;
 	}
+	d = alloc_zeroed(1, sizeof(*d));
 	d->dispatch = p;
 	d->spec = spec;
 	d->text = job_spec_text(spec, &(size_t){ 0 });

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
@@ -65,7 +66,7 @@ static void on_taken(const struct error *e, const struct queue_job *jobs, size_t
 
 static void take(struct dispatch *p, struct source *s)
 {
-	struct taking *t = malloc(sizeof(*t));
+	struct taking *t = alloc_bytes(sizeof(*t));
 	size_t n = slots_free(p);
 
 	if (n > 1 && p->first) /* leave the other half to those that wait in memory */
@@ -73,9 +74,8 @@ static void take(struct dispatch *p, struct source *s)
 	s->may_have = false; /* set again by on_work, or when this take finds some */
 	s->n_taking = n;
 	p->n_taking += n;
-	if (t)
-		*t = (struct taking){ .dispatch = p, .source = s };
-	if (!t || s->ops->take(s->self, n, on_taken, t) < 0) {
+	*t = (struct taking){ .dispatch = p, .source = s };
+	if (s->ops->take(s->self, n, on_taken, t) < 0) {
 		free(t);
 		s->n_taking = 0;
 		p->n_taking -= n;
@@ -187,13 +187,11 @@ void dispatch_drain(struct dispatch *p, void (*done)(void *arg), void *arg)
 
 /* ---- life ---- */
 
-int dispatch_new(const struct dispatch_env *env, struct dispatch **ret, struct error *err)
+struct dispatch *dispatch_new(const struct dispatch_env *env)
 {
-	struct dispatch *p = calloc(1, sizeof(*p));
+	struct dispatch *p = alloc_zeroed(1, sizeof(*p));
 	uint64_t every_ms = env->settings->lease_ns / 3 / NS_PER_MS;
 
-	if (!p)
-		return error_set(err, ENOMEM, "out of memory");
 	p->env = env;
 	p->last = &p->first;
 	(void)uv_timer_init(env->loop, &p->renew);
@@ -207,8 +205,7 @@ int dispatch_new(const struct dispatch_env *env, struct dispatch **ret, struct e
 		s->on_work = on_source_work;
 		s->may_have = true;
 	}
-	*ret = p;
-	return 0;
+	return p;
 }
 
 void dispatch_counts(const struct dispatch *p, struct dispatch_counts *ret)

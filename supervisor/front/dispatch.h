@@ -53,8 +53,8 @@ struct dispatch_env {
 	struct job_callbacks *callbacks;
 };
 
-/* ret: for the life of the process. Nothing is taken before state->is_ready and a dispatch_poke(). */
-int dispatch_new(const struct dispatch_env *env, struct dispatch **ret, struct error *err);
+/* For the life of the process. Nothing is taken before state->is_ready and a dispatch_poke(). */
+struct dispatch *dispatch_new(const struct dispatch_env *env);
 
 /* ---- direct runs ---- */
 

@@ -388,7 +388,7 @@ static int get_named(void *self, const char *owner, const char *key, queue_get_f
 	return queue_get_key(self, owner, key, fn, arg);
 }
 
-static int start_able(struct front *f, struct error *err)
+static void start_able(struct front *f)
 {
 	f->able_env = (struct able_env){
 		.loop = &f->loop,
@@ -404,10 +404,10 @@ static int start_able(struct front *f, struct error *err)
 		.monitor = f->monitor,
 		.state_fd = FRONT_FD_STATE,
 	};
-	return able_new(&f->able_env, &f->able, err);
+	f->able = able_new(&f->able_env);
 }
 
-static int start_views(struct front *f, struct error *err)
+static void start_views(struct front *f)
 {
 	f->views_env = (struct views_env){
 		.loop = &f->loop,
@@ -417,13 +417,11 @@ static int start_views(struct front *f, struct error *err)
 		.lookup = &f->lookup,
 		.has_other_nodes = f->redis != NULL,
 	};
-	return views_new(&f->views_env, &f->views, err);
+	f->views = views_new(&f->views_env);
 }
 
-static int start_dispatch(struct front *f, struct error *err)
+static void start_dispatch(struct front *f)
 {
-	int r;
-
 	f->dispatch_env = (struct dispatch_env){
 		.loop = &f->loop,
 		.settings = &f->settings,
@@ -440,22 +438,17 @@ static int start_dispatch(struct front *f, struct error *err)
 		.record = &f->record,
 		.callbacks = &f->callbacks,
 	};
-	r = dispatch_new(&f->dispatch_env, &f->dispatch, err);
+	f->dispatch = dispatch_new(&f->dispatch_env);
 	f->able_env.dispatch = f->dispatch;
-	return r;
 }
 
-static int start_rooms(struct front *f, struct error *err)
+static void start_rooms(struct front *f)
 {
-	int r;
-
 	f->lookup = (struct lookup_env){ .sources = &f->sources, .get_named = get_named, .self = f->queue };
 	f->record = (struct record_env){ .loop = &f->loop, .auth = f->auth };
-	r = start_able(f, err);
-	if (r == 0)
-		r = start_views(f, err);
-	if (r == 0)
-		r = start_dispatch(f, err);
+	start_able(f);
+	start_views(f);
+	start_dispatch(f);
 	f->submit = (struct submit_env){
 		.settings = &f->settings,
 		.state = &f->state,
@@ -467,7 +460,6 @@ static int start_rooms(struct front *f, struct error *err)
 		.here = { submit_here, f->queue },
 		.shared = { f->redis ? submit_shared : NULL, f->redis },
 	};
-	return r;
 }
 
 /* While what fails with EINVAL is a setting that the table alone could not check. */
@@ -511,7 +503,7 @@ static int start(struct front *f, struct error *err)
 	if (r == 0)
 		r = start_work(f, err);
 	if (r == 0)
-		r = start_rooms(f, err);
+		start_rooms(f);
 	return r;
 }
 

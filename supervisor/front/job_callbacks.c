@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 #include "supervisor/callback/callback.h"
@@ -73,11 +74,9 @@ static int ask(const struct sources *sources, struct question *q)
 static void on_wants(struct callbacks *open, const char *name, void *arg)
 {
 	struct job_callbacks *c = arg;
-	struct question *q = malloc(sizeof(*q) + strlen(name) + 1);
+	struct question *q = alloc_bytes(sizeof(*q) + strlen(name) + 1);
 
 	(void)open;
-	if (!q)
-		return;
 	q->callbacks = c;
 	memcpy(q->name, name, strlen(name) + 1);
 	if (ask(c->sources, q) < 0)

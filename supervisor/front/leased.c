@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
@@ -173,10 +174,8 @@ static void on_leased_over(struct job *job, const struct job_result *result, voi
 
 static struct leased *lease(struct dispatch *p, struct source *source, const struct queue_job *q)
 {
-	struct leased *l = calloc(1, sizeof(*l));
+	struct leased *l = alloc_zeroed(1, sizeof(*l));
 
-	if (!l)
-		return NULL; /* the lease runs out */
 	l->dispatch = p;
 	l->source = source;
 	l->attempt = q->attempt;
@@ -264,11 +263,6 @@ void dispatch_start(struct dispatch *p, struct source *source, const struct queu
 				   .arg = l };
 	int r;
 
-	if (!l) {
-		if (offer)
-			dispatch_refuse_offer(p, offer);
-		return;
-	}
 	r = prepare(l, q, offer != NULL, &order.spec, &e);
 	if (r < 0) {
 		job_spec_free(order.spec);

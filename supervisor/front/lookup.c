@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/parse.h"
 #include "runtime/base/text.h"
@@ -148,11 +149,9 @@ static void on_named(const struct error *e, const struct queue_record *r, void *
 
 int lookup_job(const struct lookup_env *env, const struct caller *caller, const char *id, queue_get_fn *fn, void *arg)
 {
-	struct lookup *l = calloc(1, sizeof(*l));
+	struct lookup *l = alloc_bytes(sizeof(*l));
 	char key[QUEUE_KEY_BYTES];
 
-	if (!l)
-		return -EAGAIN;
 	*l = (struct lookup){ .env = env, .is_anybodys = caller_is_admin(caller), .on_get = fn, .arg = arg };
 	(void)text_copy(l->id, sizeof(l->id), id); /* too long: "", which no job is called */
 	(void)text_copy(l->owner, sizeof(l->owner), caller->owner);
@@ -170,10 +169,8 @@ int lookup_job(const struct lookup_env *env, const struct caller *caller, const 
 
 static struct lookup *lookup_new(const struct lookup_env *env, const struct job_name *name, void *arg)
 {
-	struct lookup *l = calloc(1, sizeof(*l));
+	struct lookup *l = alloc_bytes(sizeof(*l));
 
-	if (!l)
-		return NULL;
 	*l = (struct lookup){ .env = env, .has_space = true, .space = name->space, .arg = arg };
 	memcpy(l->id, name->id, sizeof(l->id));
 	memcpy(l->owner, name->owner, sizeof(l->owner));
@@ -185,8 +182,6 @@ int lookup_again(const struct lookup_env *env, const struct job_name *name, bool
 {
 	struct lookup *l = lookup_new(env, name, arg);
 
-	if (!l)
-		return -EAGAIN;
 	l->with_journal = with_journal;
 	l->on_get = fn;
 	return start(l);
@@ -196,8 +191,6 @@ int lookup_cancel(const struct lookup_env *env, const struct job_name *name, que
 {
 	struct lookup *l = lookup_new(env, name, arg);
 
-	if (!l)
-		return -EAGAIN;
 	l->on_cancel = fn;
 	return start(l);
 }

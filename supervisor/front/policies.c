@@ -8,6 +8,7 @@
 
 #include "policies/check.h"
 #include "policies/profile.h"
+#include "runtime/base/alloc.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
@@ -89,14 +90,12 @@ static void on_list(const struct error *e, int *list_fd, void *arg)
 
 void policies_ask(struct catalog *c, struct monitor_client *monitor, void (*done)(void *arg), void *arg)
 {
-	struct asking *a = malloc(sizeof(*a));
+	struct asking *a = alloc_bytes(sizeof(*a));
 
-	if (a) {
-		*a = (struct asking){ .catalog = c, .done = done, .arg = arg };
-		if (monitor_ask_policies(monitor, on_list, a) == 0)
-			return;
-		free(a);
-	}
+	*a = (struct asking){ .catalog = c, .done = done, .arg = arg };
+	if (monitor_ask_policies(monitor, on_list, a) == 0)
+		return;
+	free(a);
 	log_error(LOG_NONE, "the monitor cannot be asked for its policies, going on with the last list");
 	if (done)
 		done(arg);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <uv.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
@@ -135,16 +136,14 @@ void record_result(const struct record_env *env, struct source *source, struct j
 		   const struct job_result *result, unsigned number, char *json, const char *spec,
 		   const struct audit_who *who, record_fn *fn, void *arg)
 {
-	struct record *r = calloc(1, sizeof(*r));
+	struct record *r = alloc_zeroed(1, sizeof(*r));
 
-	if (!r) /* not even a word about it: the process is at its end anyway, and nothing that was promised is lost */
-		abort();
 	r->env = env;
 	r->source = source;
 	r->fn = fn;
 	r->arg = arg;
 	r->json = json;
-	r->spec = spec ? strdup(spec) : NULL;
+	r->spec = spec ? alloc_text(spec) : NULL;
 	(void)uv_timer_init(env->loop, &r->timer);
 	r->timer.data = r;
 	if (!json) {

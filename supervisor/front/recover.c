@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 #include "supervisor/auth/auth.h"
@@ -28,15 +29,14 @@ void dispatch_refuse_offer(struct dispatch *p, struct offer *offer)
 
 void dispatch_offer(struct dispatch *p, const struct monitor_adopt *m, struct sandbox_fds *fds)
 {
-	struct offer offer = { .m = *m, .fds = *fds }, *more;
+	struct offer offer = { .m = *m, .fds = *fds };
 
 	*fds = (struct sandbox_fds){ .sock = -1, .out = -1, .err = -1, .index = -1 };
-	more = p->n_offers < OFFERS_MAX ? realloc(p->offers, (p->n_offers + 1) * sizeof(*more)) : NULL;
-	if (!more) {
+	if (p->n_offers >= OFFERS_MAX) {
 		dispatch_refuse_offer(p, &offer);
 		return;
 	}
-	p->offers = more;
+	p->offers = alloc_again(p->offers, p->n_offers + 1, sizeof(*p->offers));
 	p->offers[p->n_offers++] = offer;
 }
 
@@ -76,10 +76,8 @@ static void on_adopted(const struct error *e, const struct queue_record *r, void
 
 static bool adopt(struct dispatch *p, struct source *s, const struct queue_job *q, struct offer *offer)
 {
-	struct adoption *a = calloc(1, sizeof(*a));
+	struct adoption *a = alloc_bytes(sizeof(*a));
 
-	if (!a)
-		return false;
 	*a = (struct adoption){ .dispatch = p, .source = s, .offer = *offer };
 	if (s->ops->get(s->self, q->id, false, on_adopted, a) < 0) {
 		free(a);
@@ -165,10 +163,8 @@ static void on_waiting(const struct error *e, const struct queue_job *jobs, size
 
 static bool ask(struct dispatch *p, struct source *s)
 {
-	struct recovery *r = malloc(sizeof(*r));
+	struct recovery *r = alloc_bytes(sizeof(*r));
 
-	if (!r)
-		return false;
 	*r = (struct recovery){ .dispatch = p, .source = s };
 	if (s->ops->leased(s->self, on_leases, r) == 0)
 		return true;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/text.h"
@@ -125,10 +126,8 @@ static void submission_free(struct submission *s)
 static struct submission *submission_new(const struct submit_env *env, const char *owner, const struct job_spec *spec,
 					 const struct submit_names *names)
 {
-	struct submission *s = calloc(1, sizeof(*s));
+	struct submission *s = alloc_zeroed(1, sizeof(*s));
 
-	if (!s)
-		return NULL;
 	s->env = env;
 	s->text = job_spec_text(spec, &s->job.spec_size);
 	s->job.spec = s->text;
@@ -141,11 +140,10 @@ static struct submission *submission_new(const struct submit_env *env, const cha
 	s->job.queued_ms = time_now_ms();
 	s->job.not_before_ms = spec->delay_ms ? s->job.queued_ms + spec->delay_ms : 0;
 	if (spec->callback_url) {
-		s->callback_url = strdup(spec->callback_url);
-		s->callback_secret = spec->callback_secret ? strdup(spec->callback_secret) : NULL;
+		s->callback_url = alloc_text(spec->callback_url);
+		s->callback_secret = spec->callback_secret ? alloc_text(spec->callback_secret) : NULL;
 	}
-	if (!s->text || !*s->job.fingerprint || (spec->callback_url && !s->callback_url) ||
-	    (spec->callback_secret && !s->callback_secret)) {
+	if (!s->text || !*s->job.fingerprint) {
 		submission_free(s);
 		return NULL;
 	}

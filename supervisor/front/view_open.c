@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/parse.h"
 #include "runtime/base/text.h"
@@ -97,11 +98,7 @@ static void open_view(struct opening *o, const struct job_name *name, bool is_ov
 		http_error(rq, 401, "unauthorized", NULL, "the key was revoked");
 		return;
 	}
-	v = calloc(1, sizeof(*v));
-	if (!v) {
-		http_error(rq, 503, "overloaded", NULL, "out of memory");
-		return;
-	}
+	v = alloc_zeroed(1, sizeof(*v));
 	v->references = 1;
 	v->all = o->all;
 	v->seen = o->seen;
@@ -163,12 +160,8 @@ static void on_owner(const struct error *e, const struct queue_record *r, void *
 
 static void open_request(struct views *all, struct http_request *rq, const struct opening *what)
 {
-	struct opening *o = malloc(sizeof(*o));
+	struct opening *o = alloc_bytes(sizeof(*o));
 
-	if (!o) {
-		http_error(rq, 503, "overloaded", NULL, "out of memory");
-		return;
-	}
 	*o = *what;
 	o->all = all;
 	o->rq = rq;

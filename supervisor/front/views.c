@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/text.h"
 #include "supervisor/front/lookup.h"
@@ -203,14 +204,12 @@ static bool may_keep(const struct views *all, const char *owner, size_t bytes)
 static int keep(struct view *v, const struct queue_record *r, struct kept **ret)
 {
 	struct views *all = v->all;
-	struct kept *k = calloc(1, sizeof(*k));
-	int e = k ? 0 : -ENOMEM;
+	struct kept *k = alloc_zeroed(1, sizeof(*k));
+	int e;
 
-	if (e == 0) {
-		(void)text_copy(k->owner, sizeof(k->owner), r->job.owner);
-		k->bytes = sizeof(*k) + 2 * r->journal_size;
-		e = may_keep(all, k->owner, k->bytes) ? 0 : -ENOBUFS;
-	}
+	(void)text_copy(k->owner, sizeof(k->owner), r->job.owner);
+	k->bytes = sizeof(*k) + 2 * r->journal_size;
+	e = may_keep(all, k->owner, k->bytes) ? 0 : -ENOBUFS;
 	if (e == 0)
 		e = journal_unpack(r->journal, r->journal_size, &k->journal, NULL);
 	if (e < 0) {
@@ -386,17 +385,14 @@ static void on_tick(uv_timer_t *t)
 	}
 }
 
-int views_new(const struct views_env *env, struct views **ret, struct error *err)
+struct views *views_new(const struct views_env *env)
 {
-	struct views *all = calloc(1, sizeof(*all));
+	struct views *all = alloc_zeroed(1, sizeof(*all));
 
-	if (!all)
-		return error_set(err, ENOMEM, "out of memory");
 	all->env = env;
 	uv_timer_init(env->loop, &all->tick);
 	uv_timer_init(env->loop, &all->input_tick);
 	all->tick.data = all->input_tick.data = all;
 	uv_timer_start(&all->tick, on_tick, TICK_MS, TICK_MS);
-	*ret = all;
-	return 0;
+	return all;
 }

@@ -38,8 +38,8 @@ struct views_env {
 	bool has_other_nodes; /* a job may begin and end where nobody tells us */
 };
 
-/* ret: for the life of the process. */
-int views_new(const struct views_env *env, struct views **ret, struct error *err);
+/* For the life of the process. */
+struct views *views_new(const struct views_env *env);
 
 /*
  * GET /v1/jobs/{id}/events and WS /v1/jobs/{id}/stream: answers rq, now or by and by.

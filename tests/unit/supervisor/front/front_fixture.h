@@ -281,20 +281,18 @@ static inline void fix_open_work(void)
 					  .metrics = fix.metrics,
 					  .monitor = fix.client,
 					  .state_fd = fix.dir_fd };
-	need(able_new(&fix.able_env, &fix.able, &e) == 0, "able %s", e.text);
+	fix.able = able_new(&fix.able_env);
 }
 
 static inline void fix_open_dispatch(void)
 {
-	struct error e = ERROR_INIT;
-
 	fix.lookup = (struct lookup_env){ &fix.sources, fix_get_named, fix.queue };
 	fix.views_env = (struct views_env){ .loop = &fix.loop,
 					    .engine = fix.engine,
 					    .auth = fix.auth,
 					    .sources = &fix.sources,
 					    .lookup = &fix.lookup };
-	need(views_new(&fix.views_env, &fix.views, &e) == 0, "views %s", e.text);
+	fix.views = views_new(&fix.views_env);
 	fix.dispatch_env = (struct dispatch_env){ .loop = &fix.loop,
 						  .settings = &fix.settings,
 						  .state = &fix.state,
@@ -309,6 +307,6 @@ static inline void fix_open_dispatch(void)
 						  .lookup = &fix.lookup,
 						  .record = &fix.record,
 						  .callbacks = &fix.callbacks };
-	need(dispatch_new(&fix.dispatch_env, &fix.dispatch, &e) == 0, "a dispatcher %s", e.text);
+	fix.dispatch = dispatch_new(&fix.dispatch_env);
 	fix.able_env.dispatch = fix.dispatch;
 }
