@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/cleanup.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
@@ -65,10 +66,10 @@ static int set_socket(struct client *c, const char *path, struct error *err)
 	if (path[0] != '/' || strlen(path) >= 100)
 		return error_set(err, EINVAL, "unix:%.80s: not the absolute path of a socket, at most 99 bytes long",
 				 path);
-	c->socket = strdup(path);
-	c->base = strdup("http://cubit");
-	c->where = strdup(path);
-	return c->socket && c->base && c->where ? 0 : error_set(err, ENOMEM, no_memory);
+	c->socket = alloc_text(path);
+	c->base = alloc_text("http://cubit");
+	c->where = alloc_text(path);
+	return 0;
 }
 
 static int set_default_socket(struct client *c, struct error *err)
@@ -102,12 +103,10 @@ static int set_network(struct client *c, const char *url, struct error *err)
 		r = error_set(err, ENOMEM, no_memory);
 	} else {
 		whole[strlen(whole) - (whole[strlen(whole) - 1] == '/')] = '\0';
-		c->base = strdup(whole);
-		c->where = strdup(whole);
-		c->host = strdup(host);
+		c->base = alloc_text(whole);
+		c->where = alloc_text(whole);
+		c->host = alloc_text(host);
 		c->port = (uint16_t)strtoul(port, NULL, 10); /* which libcurl has looked at */
-		if (!c->base || !c->where || !c->host)
-			r = error_set(err, ENOMEM, no_memory);
 	}
 	curl_free(scheme);
 	curl_free(host);
@@ -127,8 +126,8 @@ static int set_key(struct client *c, const char *key, struct error *err)
 
 	if (key[0] == '@')
 		r = fd_read_file(AT_FDCWD, key + 1, KEY_MAX_BYTES, &text, err);
-	else if (buf_append_str(&text, key) < 0)
-		r = error_set(err, ENOMEM, no_memory);
+	else
+		r = buf_append_str(&text, key);
 	if (r < 0)
 		return error_wrap(err, "the key");
 	n = strcspn(buf_str(&text), "\r\n"); /* a file has a line */
@@ -143,23 +142,21 @@ static int set_key(struct client *c, const char *key, struct error *err)
 		return error_set(err, ENOMEM, no_memory);
 	}
 	r = client_add_header(c, line);
-	c->authorization = strdup(line + strlen("Authorization: "));
-	if (!c->authorization)
-		r = -ENOMEM;
+	c->authorization = alloc_text(line + strlen("Authorization: "));
 	explicit_bzero(line, strlen(line));
 	return r < 0 ? error_set(err, ENOMEM, no_memory) : 0;
 }
 
 int client_new(const char *url, const char *key, struct client **ret, struct error *err)
 {
-	struct client *c = calloc(1, sizeof(*c));
+	struct client *c = alloc_zeroed(1, sizeof(*c));
 	int r = 0;
 
 	if (!url || !*url)
 		url = settings_used()->url;
 	if (!key || !*key)
 		key = settings_used()->key;
-	if (!c || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(c->curl = curl_easy_init()))
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(c->curl = curl_easy_init()))
 		r = error_set(err, ENOMEM, no_memory);
 	else if (!url || !*url)
 		r = set_default_socket(c, err);

@@ -1,6 +1,8 @@
 /* The text format of Prometheus: see exposition.h. */
 #include "tools/cubit/exposition.h"
 
+#include "runtime/base/alloc.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
@@ -51,7 +53,7 @@ static bool parse_line(const char *line, struct sample *ret)
 	return end > at + 1 && (*end == '\n' || *end == ' ' || !*end);
 }
 
-int exposition_parse(const char *text, struct exposition *ret)
+void exposition_parse(const char *text, struct exposition *ret)
 {
 	size_t room = 0;
 
@@ -62,18 +64,11 @@ int exposition_parse(const char *text, struct exposition *ret)
 		if (*line == '#' || !parse_line(line, &s))
 			continue;
 		if (ret->n == room) {
-			struct sample *more = reallocarray(ret->samples, room ? room * 2 : 256, sizeof(s));
-
-			if (!more) {
-				exposition_done(ret);
-				return -ENOMEM;
-			}
-			ret->samples = more;
 			room = room ? room * 2 : 256;
+			ret->samples = alloc_again(ret->samples, room, sizeof(s));
 		}
 		ret->samples[ret->n++] = s;
 	}
-	return 0;
 }
 
 void exposition_done(struct exposition *e)

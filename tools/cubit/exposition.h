@@ -20,8 +20,8 @@ struct exposition {
 	size_t n;
 };
 
-/* What is not understood is passed over. ret: exposition_done(). Returns 0 or -ENOMEM. */
-int exposition_parse(const char *text, struct exposition *ret);
+/* What is not understood is passed over. ret: exposition_done(). */
+void exposition_parse(const char *text, struct exposition *ret);
 void exposition_done(struct exposition *e);
 
 /* The value of a label, unescaped only in so far as it has nothing to unescape; false when it is not there. */

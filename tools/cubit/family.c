@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 #include "tools/cubit/client.h"
@@ -122,11 +123,10 @@ static bool take_value(const struct family_option *o, char *value)
 		*(const char **)o->target = value;
 		return true;
 	case FAMILY_SECRET:
-		copy = strdup(value); /* for the life of the process */
-		if (copy)
-			memset(value, '*', strlen(value)); /* ps(1) shows the command line */
+		copy = alloc_text(value);          /* for the life of the process */
+		memset(value, '*', strlen(value)); /* ps(1) shows the command line */
 		*(const char **)o->target = copy;
-		return copy != NULL;
+		return true;
 	case FAMILY_LIST:
 		if (list->n < FAMILY_LIST_MAX)
 			list->items[list->n++] = value;

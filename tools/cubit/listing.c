@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/error.h"
 #include "runtime/base/json_field.h"
@@ -243,8 +244,8 @@ static int fetch(struct invocation *v, const char *path, const char *key, size_t
 	page = json_object_get(reply.json, key);
 	next = json_string_value(json_object_get(reply.json, "next"));
 	free(*cursor);
-	*cursor = strdup(next ? next : "");
-	if (!json_is_array(page) || !*cursor)
+	*cursor = alloc_text(next ? next : "");
+	if (!json_is_array(page))
 		return error_set(err, EPROTO, "the daemon's answer has no list '%s'", key);
 	return json_array_extend(rows, (json_t *)(uintptr_t)page) < 0 ? error_set(err, ENOMEM, "out of memory") : 0;
 }
@@ -254,9 +255,9 @@ static int fetch_and_print(struct invocation *v, const char *path, const char *k
 {
 	cleanup_json json_t *rows = json_array();
 	struct error err = ERROR_INIT;
-	char *cursor = strdup("");
+	char *cursor = alloc_text("");
 	bool is_cut;
-	int r = rows && cursor ? 0 : error_set(&err, ENOMEM, "out of memory");
+	int r = rows ? 0 : error_set(&err, ENOMEM, "out of memory");
 
 	do {
 		if (r == 0)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/cleanup.h"
 #include "runtime/base/error.h"
 #include "supervisor/settings.h"
@@ -122,15 +123,13 @@ int setup_main(int argc, char **argv)
 {
 	struct setup_call c = { .n = 0 };
 	struct error err = ERROR_INIT;
-	cleanup_free char *names = strdup(settings_used()->setup_images);
+	cleanup_free char *names = alloc_text(settings_used()->setup_images);
 	int status = parse(argc, argv, &c), r = 0;
 
 	if (status >= 0)
 		return status;
 	if (!c.is_list && geteuid() != 0)
 		r = error_set(&err, EPERM, "needs root: it installs packages in a chroot; try 'sudo cubit setup'");
-	else if (!names)
-		r = error_set(&err, ENOMEM, "out of memory");
 	else if (!c.has_names && !c.is_list)
 		r = add_default_names(&c, names, &err);
 	if (r == 0 && !c.is_list && c.n == 1)

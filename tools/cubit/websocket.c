@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/cleanup.h"
 #include "runtime/base/clock.h"
@@ -426,12 +427,10 @@ static void connect_it(struct websocket *ws, const char *path)
 int websocket_run(const struct client *c, const char *path, const struct websocket_calls *calls, void *arg,
 		  struct websocket_end *ret, struct error *err)
 {
-	struct websocket *ws = calloc(1, sizeof(*ws));
+	struct websocket *ws = alloc_zeroed(1, sizeof(*ws));
 	int r;
 
 	*ret = (struct websocket_end){ .is_open = false };
-	if (!ws)
-		return error_set(err, ENOMEM, "out of memory");
 	ws->peer = client_peer(c);
 	ws->calls = calls;
 	ws->arg = arg;
