@@ -20,12 +20,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <time.h>
 
 #include "runtime/base/alloc.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
+#include "runtime/base/wall_clock.h"
 #include "supervisor/callback/address.h"
 #include "supervisor/callback/callback_impl.h"
 #include "supervisor/callback/delivery.h"
@@ -96,14 +96,6 @@ struct callbacks {
 	void (*closed)(void *arg);
 	void *closed_arg;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_REALTIME, &t); /* cannot fail */
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* ---- the set of them ------------------------------------------------------------------------------------------ */
 
@@ -340,7 +332,7 @@ static void no_result(struct callback *e, const struct event_arg *arg)
 		go(e, DUE, clock_now_ns());
 	else if (e->is_job_over)
 		give_up(e, "its result is not known any more");
-	else if (now_ms() > e->row.armed_ms + FORGOTTEN_MS)
+	else if (time_now_ms() > e->row.armed_ms + FORGOTTEN_MS)
 		give_up(e, "its job is not known any more");
 	else
 		go(e, ARMED, 0);
@@ -381,7 +373,7 @@ static void failed(struct callback *e, const struct event_arg *arg)
 	log_info(LOG_FACTS(LOG_STR("job", e->row.job_id), LOG_STR("host", e->host), LOG_INT("attempt", e->row.attempt),
 			   LOG_STR("reason", arg->report->reason)),
 		 "callback failed, retrying in %llu ms", (unsigned long long)wait_ms);
-	e->row.due_ms = now_ms() + wait_ms;
+	e->row.due_ms = time_now_ms() + wait_ms;
 	go(e, DUE, clock_deadline_ns(wait_ms * NS_PER_MS));
 	if (callback_row_set_due(c->db, &e->row, on_due_kept, c) == 0)
 		c->n_posted++; /* otherwise: as in on_due_kept */
@@ -519,7 +511,7 @@ static void on_armed(const struct error *err, const char *job_id, void *arg)
 int callbacks_arm(struct callbacks *c, const char *job_id, const char *url, const char *secret,
 		  void (*done)(const struct error *e, void *arg), void *arg)
 {
-	struct callback_row row = { .armed_ms = now_ms() };
+	struct callback_row row = { .armed_ms = time_now_ms() };
 	char host[DELIVERY_HOST_BYTES];
 	struct arming *a;
 	struct callback *e;
@@ -587,7 +579,7 @@ void callbacks_counts(const struct callbacks *c, struct callbacks_counts *ret)
 /* A row of an earlier life: due when it says, or now, if its job may have ended since. */
 static void resume(struct callbacks *c, struct callback_row *row)
 {
-	uint64_t now = now_ms(), wait_ms = row->due_ms > now ? row->due_ms - now : 0;
+	uint64_t now = time_now_ms(), wait_ms = row->due_ms > now ? row->due_ms - now : 0;
 	unsigned tried = row->attempt;
 	char host[DELIVERY_HOST_BYTES] = "-";
 	struct callback *e;

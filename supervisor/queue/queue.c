@@ -3,25 +3,17 @@
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "runtime/base/alloc.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/text.h"
+#include "runtime/base/wall_clock.h"
 #include "supervisor/queue/queue_impl.h"
 
 enum { PROMOTE_SLICE = 500, RETRY_MS = 1000 };
 
-static uint64_t wall_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_REALTIME, &ts); /* cannot fail for this clock */
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-uint64_t (*queue_wall_ms)(void) = wall_ms;
+uint64_t (*queue_wall_ms)(void) = time_now_ms;
 
 const char *queue_state_name(enum queue_state state)
 {
