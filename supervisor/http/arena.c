@@ -1,6 +1,8 @@
 /* Memory that lives as long as one request: see arena.h. */
 #include "supervisor/http/arena.h"
 
+#include "runtime/base/alloc.h"
+
 #include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +21,7 @@ void *arena_alloc(struct arena *a, size_t size)
 		a->used = start + size;
 		return a->first + start;
 	}
-	b = malloc(sizeof(*b) + size);
-	if (!b)
-		return NULL;
+	b = alloc_bytes(sizeof(*b) + size);
 	b->next = a->blocks;
 	a->blocks = b;
 	return b->data;
@@ -31,8 +31,6 @@ char *arena_copy(struct arena *a, const char *text, size_t size)
 {
 	char *copy = arena_alloc(a, size + 1);
 
-	if (!copy)
-		return NULL;
 	memcpy(copy, text, size);
 	copy[size] = '\0';
 	return copy;

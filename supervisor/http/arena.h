@@ -17,7 +17,7 @@ struct arena {
 	_Alignas(max_align_t) char first[ARENA_FIRST];
 };
 
-/* Aligned for anything. NULL: out of memory. */
+/* Aligned for anything. */
 void *arena_alloc(struct arena *a, size_t size);
 /* A copy with a NUL behind it. */
 char *arena_copy(struct arena *a, const char *text, size_t size);

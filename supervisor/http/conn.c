@@ -9,17 +9,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "runtime/base/alloc.h"
 #include "supervisor/http/request.h"
 #include "supervisor/http/server.h"
 #include "supervisor/http/ws.h"
 
 /* ---- writing ---- */
 
-static int queue(struct conn *c, const char *data, size_t size)
+static void queue(struct conn *c, const char *data, size_t size)
 {
 	if (c->out.at + c->out.size + size > c->out.room) {
 		size_t room = c->out.room ? c->out.room : 4096;
-		char *grown;
 
 		if (c->out.at > 0) {
 			memmove(c->out.data, c->out.data + c->out.at, c->out.size);
@@ -27,15 +27,12 @@ static int queue(struct conn *c, const char *data, size_t size)
 		}
 		while (room < c->out.size + size)
 			room *= 2;
-		grown = room == c->out.room ? c->out.data : realloc(c->out.data, room);
-		if (!grown)
-			return -ENOMEM;
-		c->out.data = grown;
+		if (room != c->out.room)
+			c->out.data = alloc_again(c->out.data, room, 1);
 		c->out.room = room;
 	}
 	memcpy(c->out.data + c->out.at + c->out.size, data, size);
 	c->out.size += size;
-	return 0;
 }
 
 static void drop_queue(struct conn *c)
@@ -67,10 +64,8 @@ int conn_send(struct conn *c, const struct iovec *iov, int n)
 		size_t done = sent < iov[i].iov_len ? sent : iov[i].iov_len;
 
 		sent -= done;
-		if (done < iov[i].iov_len && queue(c, (char *)iov[i].iov_base + done, iov[i].iov_len - done) < 0) {
-			conn_doom(c); /* half an answer is worse than none */
-			return -EPIPE;
-		}
+		if (done < iov[i].iov_len)
+			queue(c, (char *)iov[i].iov_base + done, iov[i].iov_len - done);
 	}
 	if (was_empty && c->out.size > 0)
 		deadline_set(&c->server->deadlines, &c->writing, DEADLINE_WRITE, uv_now(c->server->loop));
@@ -449,11 +444,9 @@ void conn_timeout(struct conn *c, enum deadline_class class)
 
 int conn_new(struct http_server *s, int fd, const struct peer *peer)
 {
-	struct conn *c = calloc(1, sizeof(*c));
-	int r = c ? 0 : -ENOMEM;
+	struct conn *c = alloc_zeroed(1, sizeof(*c));
+	int r = uv_poll_init(s->loop, &c->poll, fd);
 
-	if (r == 0)
-		r = uv_poll_init(s->loop, &c->poll, fd);
 	if (r < 0) {
 		free(c);
 		(void)close(fd); /* the peer sees it */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/clock.h"
 #include "supervisor/http/conn.h"
 #include "supervisor/http/cors.h"
@@ -27,9 +28,7 @@ static struct http_request *request_new(struct conn *c)
 		rq = LIST_ENTRY(struct http_request, pool, list_take(&s->pool));
 		s->n_pool--;
 	} else {
-		rq = malloc(sizeof(*rq));
-		if (!rq)
-			return NULL;
+		rq = alloc_bytes(sizeof(*rq));
 		rq->headers = (struct buf)BUF_INIT;
 		rq->memory.used = 0;
 		rq->memory.blocks = NULL;
@@ -129,10 +128,6 @@ void request_refuse(struct conn *c, int status, const char *code, const char *me
 	struct http_request *rq = request_new(c);
 
 	c->state = CONN_ANSWER;
-	if (!rq) {
-		conn_doom(c);
-		return;
-	}
 	refuse(rq, &(struct request_refusal){ status, code, message });
 }
 
@@ -240,10 +235,6 @@ void request_begin(struct conn *c, const char *head, size_t size)
 	c->state = CONN_ANSWER;
 	c->body_part = 0;
 	body_begin_sized(&c->body, 0);
-	if (!rq) {
-		conn_doom(c);
-		return;
-	}
 	r = request_parse_head(c, rq, head, size, &memory);
 	if (r) {
 		refuse(rq, r);
@@ -288,10 +279,8 @@ static bool body_append(struct http_request *rq, const char *data, size_t size)
 	}
 	r = buf_append(&rq->body, data, size);
 	s->bodies_bytes += rq->body.room - before;
-	if (r == -ENOBUFS)
+	if (r < 0) /* its bound */
 		refuse_large(rq);
-	else if (r < 0)
-		refuse(rq, &request_no_memory);
 	return r == 0;
 }
 

@@ -79,7 +79,6 @@ struct request_refusal {
 	int status;
 	const char *code, *message;
 };
-extern const struct request_refusal request_no_memory;
 
 /*
  * Everything about a head that can be wrong before somebody asks for something. memory is for the answer's.

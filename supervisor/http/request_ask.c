@@ -82,8 +82,6 @@ static const char *join_fields(struct http_request *rq, const char *name, const 
 	for (f = first; (f = next_field(rq, name, f));)
 		size += 2 + f->value_size;
 	all = arena_alloc(&rq->memory, size + 1);
-	if (!all)
-		return first->value;
 	end = stpcpy(all, first->value);
 	for (f = first; (f = next_field(rq, name, f));)
 		end = stpcpy(stpcpy(end, between), f->value);

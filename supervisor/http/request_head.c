@@ -153,8 +153,6 @@ static const char *single_field(const struct http_request *rq, const char *name,
 	return f ? f->value : NULL;
 }
 
-const struct request_refusal request_no_memory = { 503, "busy", "out of memory" };
-
 static const struct request_refusal *parser_refusal(llhttp_errno_t code, const struct http_request *rq)
 {
 	static const struct request_refusal too_many = { 431, "headers_too_large",
@@ -264,8 +262,6 @@ const struct request_refusal *request_parse_head(struct conn *c, struct http_req
 	llhttp_errno_t code;
 	llhttp_t p;
 
-	if (!copy)
-		return &request_no_memory;
 	llhttp_init(&p, HTTP_REQUEST, &settings);
 	p.data = rq;
 	rq->target = NULL;
@@ -289,14 +285,8 @@ const struct request_refusal *request_parse_head(struct conn *c, struct http_req
 	if (strcmp(rq->target, "*") == 0 && strcmp(rq->method, "OPTIONS") == 0)
 		return NULL;
 	*memory = (struct request_refusal){ 400, "bad_request", NULL };
-	switch (uri_parse(&rq->memory, rq->target, rq->target_size, &rq->uri, &memory->message)) {
-	case 0:
+	if (uri_parse(&rq->memory, rq->target, rq->target_size, &rq->uri, &memory->message) == 0)
 		return NULL;
-	case -ENOMEM:
-		rq->uri.path = "-";
-		return &request_no_memory;
-	default:
-		rq->uri.path = "-";
-		return memory;
-	}
+	rq->uri.path = "-";
+	return memory;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/alloc.h"
 #include "supervisor/http/http.h"
 #include "supervisor/http/uri.h"
 
@@ -84,9 +85,7 @@ struct routes *routes_new(const struct http_route *rows)
 
 	while (rows[n].method)
 		n++;
-	r = malloc(sizeof(*r) + n * sizeof(r->list[0]));
-	if (!r)
-		return NULL;
+	r = alloc_bytes(sizeof(*r) + n * sizeof(r->list[0]));
 	r->n = n;
 	for (size_t i = 0; i < n; i++)
 		compile(&rows[i], &r->list[i]);

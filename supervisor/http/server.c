@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "runtime/base/alloc.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
@@ -157,11 +158,11 @@ static void tune(int fd)
 
 int http_server_listen(struct http_server *s, int fd, struct error *err)
 {
-	struct listener *l = calloc(1, sizeof(*l));
-	int r = l ? 0 : -ENOMEM;
+	struct listener *l = alloc_zeroed(1, sizeof(*l));
+	int r = 0;
 
 	tune(fd);
-	if (r == 0 && listen(fd, BACKLOG) < 0) /* again, if it did already: only the backlog changes */
+	if (listen(fd, BACKLOG) < 0) /* again, if it did already: only the backlog changes */
 		r = -errno;
 	if (r == 0)
 		r = uv_poll_init(s->loop, &l->poll, fd);
@@ -296,11 +297,9 @@ static void server_free(struct http_server *s)
 
 int http_server_new(uv_loop_t *loop, const struct http_options *options, struct http_server **ret, struct error *err)
 {
-	struct http_server *s = calloc(1, sizeof(*s));
+	struct http_server *s = alloc_zeroed(1, sizeof(*s));
 	int r;
 
-	if (!s)
-		return error_errno(err, ENOMEM, "HTTP server");
 	s->loop = loop;
 	s->options = *options;
 	if (s->options.limits.bodies_bytes < options->limits.body_bytes)
@@ -312,13 +311,10 @@ int http_server_new(uv_loop_t *loop, const struct http_options *options, struct 
 	set_deadlines(s);
 	make_id_prefix(s);
 	s->routes = routes_new(options->routes);
-	s->chunk = malloc(CONN_READ_BYTES);
-	r = s->routes && s->chunk ? 0 : error_errno(err, ENOMEM, "HTTP server");
-	if (r == 0) {
-		r = peer_prefixes_parse(options->trusted_proxies, &s->trusted, err);
-		if (r < 0)
-			(void)error_wrap(err, "trusted proxies");
-	}
+	s->chunk = alloc_bytes(CONN_READ_BYTES);
+	r = peer_prefixes_parse(options->trusted_proxies, &s->trusted, err);
+	if (r < 0)
+		(void)error_wrap(err, "trusted proxies");
 	if (r == 0) {
 		r = peer_prefixes_parse(options->near_networks, &s->near, err);
 		if (r < 0)

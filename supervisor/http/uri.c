@@ -82,8 +82,6 @@ static int parse_path(struct arena *memory, const char *text, const char *end, s
 	size_t size = (size_t)(end - text);
 	char *path = arena_alloc(memory, size + 1), *copies = arena_alloc(memory, size + 1), *out = path;
 
-	if (!path || !copies)
-		return -ENOMEM;
 	ret->n_segments = 0;
 	while (text < end) { /* at a '/' */
 		const char *stop = memchr(text + 1, '/', (size_t)(end - text - 1));
@@ -124,8 +122,6 @@ static int parse_query(struct arena *memory, const char *text, const char *end, 
 	if (n > URI_QUERY_MAX)
 		return -EINVAL;
 	ret->query = arena_alloc(memory, n * sizeof(*ret->query));
-	if (!ret->query || !out)
-		return -ENOMEM;
 	*ret_why = "the query has a '%' that is not followed by two hexadecimal digits, or %00";
 	for (const char *stop; text < end; text = stop + 1) {
 		const char *equals;

@@ -36,7 +36,7 @@ ptrdiff_t uri_decode(char *out, const char *text, size_t size, bool is_form);
  *
  * memory  of the caller; everything in ret lives there
  * ret_why what is wrong with it, static, on -EINVAL
- * Returns 0, -EINVAL or -ENOMEM. A segment "." or ".." is refused, encoded or not; a fragment, too.
+ * Returns 0 or -EINVAL. A segment "." or ".." is refused, encoded or not; a fragment, too.
  */
 int uri_parse(struct arena *memory, const char *target, size_t size, struct uri *ret, const char **ret_why);
 

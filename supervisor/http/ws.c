@@ -16,6 +16,7 @@
 #include <string.h>
 #include <wslay/wslay.h>
 
+#include "runtime/base/alloc.h"
 #include "supervisor/http/conn.h"
 #include "supervisor/http/request.h"
 #include "supervisor/http/server.h"
@@ -389,10 +390,8 @@ static struct ws *ws_new(struct conn *c, const struct ws_handlers *handlers, voi
 		.on_frame_recv_end_callback = on_frame_end,
 		.on_msg_recv_callback = on_message,
 	};
-	struct ws *ws = calloc(1, sizeof(*ws));
+	struct ws *ws = alloc_zeroed(1, sizeof(*ws));
 
-	if (!ws)
-		return NULL;
 	if (wslay_event_context_server_init(&ws->frames, &callbacks, ws) != 0) {
 		free(ws);
 		return NULL;
