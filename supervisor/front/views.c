@@ -148,7 +148,7 @@ void view_pump(struct view *v)
 	v->is_pumping = false;
 	if (is_over)
 		view_end(v, WS_NORMAL, "over");
-	view_unref(v);
+	view_unref(v); /* ours, from above: NOLINT(clang-analyzer-unix.Malloc) */
 }
 
 /*
@@ -278,7 +278,7 @@ static void on_record(const struct error *e, const struct queue_record *r, void 
 		follow(v); /* on another node; if it ran here, we had been told */
 	else if (!e && (r->job.state == QUEUE_DONE || r->job.state == QUEUE_DEAD || r->job.state == QUEUE_CANCELLED))
 		attach_record(v, r); /* any other failure: the next sign of life asks again */
-	view_unref(v);
+	view_unref(v);               /* ours, of ask(): NOLINT(clang-analyzer-unix.Malloc) */
 	ask_waiting(all);
 }
 

@@ -109,8 +109,10 @@ static void excerpt(const struct piece *p, char ret[EXCERPT + 8])
 
 	memcpy(ret, p->data, n);
 	(void)snprintf(ret + n, 8, "%s", n < p->size ? "..." : "");
-	for (size_t i = 0; i < n; i++)
-		ret[i] = ret[i] ? ret[i] : '?';
+	for (size_t i = 0; i < n; i++) {
+		if (!ret[i])
+			ret[i] = '?';
+	}
 	utf8_clean(ret);
 }
 

@@ -33,18 +33,18 @@ struct job_output {
 };
 
 struct job_result {
-	char id[65];
 	struct stage_result run, compile;
 	struct verdict verdict; /* of the whole: that of run, or compile_error, or what ended it before */
 	struct job_output *outputs;
 	size_t n_outputs;
-	bool is_outputs_cut;                                           /* more than fits */
 	const char *runtime, *version, *policy, *policy_digest, *node; /* borrowed */
-	unsigned attempt;
-	uint64_t queued_ms, started_ms, finished_ms; /* since 1970; 0: never */
-	bool was_pooled, was_prestarted;
+	uint64_t queued_ms, started_ms, finished_ms;                   /* since 1970; 0: never */
 	json_t *cases; /* owned; a job of cases: job_result_case_json() of each. NULL: it is one run */
 	int passed;    /* of these all that were held against something: 1, 0; -1: none was */
+	unsigned attempt;
+	bool is_outputs_cut; /* more than fits */
+	bool was_pooled, was_prestarted;
+	char id[65];
 };
 
 void job_result_done(struct job_result *r);

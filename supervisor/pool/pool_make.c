@@ -379,7 +379,7 @@ static void not_made(struct pool_item *item, bool is_wanted, const struct error 
 	if (item->version)
 		item->version->failures++;
 	pool_item_free(item);
-	if (!is_wanted)
+	if (!is_wanted || !e) /* who is wanted has a reason: REFUSED brings it */
 		return;
 	if (is_proof) {
 		if (e->code == ENOMEDIUM)

@@ -20,8 +20,12 @@ static void add_name(const char *file, char *to, size_t room)
 	size_t n = 0, at = strlen(to);
 
 	for (const char *p = from; *p && p != end && n < sizeof(name) - 1; p++) {
-		char hex[3] = { p[0] == '%' ? p[1] : '\0', p[0] == '%' && p[1] ? p[2] : '\0', '\0' };
+		char hex[3] = "";
 
+		if (p[0] == '%' && p[1]) {
+			hex[0] = p[1];
+			hex[1] = p[2];
+		}
 		name[n++] = hex[1] ? (char)strtoul(hex, NULL, 16) : *p;
 		p += hex[1] ? 2 : 0;
 	}
