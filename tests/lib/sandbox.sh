@@ -66,14 +66,15 @@ make_rootfs "$rootfs"
 
 runs=0 asked=0
 # Run cubit-sandbox to its end. The first word "--" is the program, whatever comes before are options. It ends with a
-# verdict, or with a sentence on stderr: else nothing ran.
+# verdict, or with a sentence on stderr: else nothing ran. Processor time is measured in what the machine gives for it: a
+# busy one that emulates another is slow, so there is more of it unless the test is about it.
 run()
 {
 	runs=$((runs + 1))
 	asked=$(parts "$@")
 	rm -f "$dir/verdict"
 	"$sandbox" --run-dir "$run_dir" --id-base "$id_base" --id-count "$id_count" --id "$prefix-$runs" \
-		--rootfs "$rootfs" --live --verdict "$dir/verdict" "$@" \
+		--rootfs "$rootfs" --live --cpu 20s --verdict "$dir/verdict" "$@" \
 		>"$dir/stdout" 2>"$dir/stderr" {slot_fd}>&-
 	# shellcheck disable=SC2034 # for whoever sourced this
 	status=$?
