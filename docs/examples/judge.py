@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A judge: python3 judge.py LANGUAGE SOLUTION CASES
 
-CASES is a directory of NAME.in and NAME.out. Prints a verdict for each, and exits with 1 when one is not accepted.
+CASES is a directory of NAME.in and NAME.out, at most 1000 of them. Prints a verdict for each, and exits with 1 when one is not accepted.
 """
 import json
 import os
@@ -22,35 +22,34 @@ WORDS = {
 }
 
 
-def run(runtime, source, stdin):
-    body = json.dumps({"runtime": runtime, "source": source, "stdin": stdin, "limits": LIMITS}).encode()
-    request = urllib.request.Request(URL + "/v1/run", body, {"Authorization": "Bearer " + KEY})
+def run(request):
+    body = json.dumps(request).encode()
+    ask = urllib.request.Request(URL + "/v1/run", body, {"Authorization": "Bearer " + KEY})
     try:
-        with urllib.request.urlopen(request, timeout=120) as answer:
+        with urllib.request.urlopen(ask, timeout=1200) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as e:
         sys.exit(f"{e.code}: {json.load(e)['error']['message']}")
 
 
-def judge(result, expected):
-    if result["status"] != "ok":
-        return WORDS.get(result["status"], result["status"])
-    same = result["stdout"].split() == expected.split()  # blanks and line ends do not count
-    return "accepted" if same else "wrong answer"
+def judge(case):
+    if case["status"] != "ok":
+        return WORDS.get(case["status"], case["status"])
+    return "accepted" if case["passed"] else "wrong answer"
 
 
-def main(runtime, solution, cases):
-    source = pathlib.Path(solution).read_text()
-    is_accepted = True
-    for case in sorted(pathlib.Path(cases).glob("*.in")):
-        result = run(runtime, source, case.read_text())
-        verdict = judge(result, case.with_suffix(".out").read_text())
-        is_accepted &= verdict == "accepted"
-        print(f"{case.stem:12} {verdict:22} {result['cpu_ms'] or 0:7.1f} ms {result['memory_peak'] or 0:10} bytes")
-        if verdict == "compile error":
-            print(result["compile"]["stderr"])
-            break
-    return 0 if is_accepted else 1
+def main(runtime, solution, directory):
+    cases = [{"id": path.stem, "stdin": path.read_text(), "expected": path.with_suffix(".out").read_text()}
+             for path in sorted(pathlib.Path(directory).glob("*.in"))]
+    # compiled once; each case has a fresh sandbox. "tokens": blanks and line ends do not count
+    result = run({"runtime": runtime, "source": pathlib.Path(solution).read_text(), "limits": LIMITS,
+                  "cases": cases, "checker": "tokens"})
+    if result["status"] == "compile_error":
+        print("compile error\n" + result["compile"]["stderr"])
+        return 1
+    for case in result["cases"]:
+        print(f"{case['id']:12} {judge(case):22} {case['cpu_ms'] or 0:7.1f} ms {case['memory_peak'] or 0:10} bytes")
+    return 0 if result["passed"] else 1
 
 
 if __name__ == "__main__":
