@@ -34,7 +34,7 @@ static size_t some(size_t n)
 
 void *alloc_zeroed(size_t n, size_t size)
 {
-	return need(calloc(some(n), some(size)), size);
+	return need(calloc(some(n), some(size)), n * size);
 }
 
 void *alloc_bytes(size_t size)
@@ -44,7 +44,7 @@ void *alloc_bytes(size_t size)
 
 void *alloc_again(void *old, size_t n, size_t size)
 {
-	return need(reallocarray(old, some(n), some(size)), size);
+	return need(reallocarray(old, some(n), some(size)), n * size);
 }
 
 char *alloc_text(const char *text)

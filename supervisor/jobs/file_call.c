@@ -212,6 +212,14 @@ static struct file_call *call_new(struct file_calls *c, file_call_fn *fn, void *
 	return f;
 }
 
+/* A call that could not be asked for is none. */
+static int asked(struct file_call *f, int r)
+{
+	if (r < 0)
+		forget(f);
+	return r;
+}
+
 static int ask(struct file_call *f, struct agent_file *m, const char *path, struct error *err)
 {
 	int r = text_copy(m->path, sizeof(m->path), path);
@@ -225,15 +233,8 @@ static int ask(struct file_call *f, struct agent_file *m, const char *path, stru
 static int call(struct file_calls *c, struct agent_file *m, const char *path, struct file_call **ret, file_call_fn *fn,
 		void *arg, struct error *err)
 {
-	struct file_call *f = call_new(c, fn, arg);
-	int r = ask(f, m, path, err);
-
-	if (r < 0) {
-		forget(f);
-		return r;
-	}
-	*ret = f;
-	return 0;
+	*ret = call_new(c, fn, arg);
+	return asked(*ret, ask(*ret, m, path, err));
 }
 
 /* struct agent_file is 8 KiB: one for all calls, its paths are the only large part */
@@ -259,29 +260,6 @@ static int ask_to_write(struct file_call *f, const char *path, struct error *err
 	return ask(f, m, path, err);
 }
 
-static struct file_call *write_new(struct file_calls *c, uint32_t mode, const void *data, size_t size, file_call_fn *fn,
-				   void *arg)
-{
-	struct file_call *f = call_new(c, fn, arg);
-
-	f->is_write = true;
-	f->mode = mode;
-	f->data = data;
-	f->left = size;
-	return f;
-}
-
-int file_write(struct file_calls *c, const char *path, uint32_t mode, const void *data, size_t size, file_call_fn *fn,
-	       void *arg, struct error *err)
-{
-	struct file_call *f = write_new(c, mode, data, size, fn, arg);
-	int r = ask_to_write(f, path, err);
-
-	if (r < 0)
-		forget(f);
-	return r;
-}
-
 static int ask_to_deliver(struct file_call *f, const char *path, struct error *err)
 {
 	static struct agent_deliver m;
@@ -295,15 +273,16 @@ static int ask_to_deliver(struct file_call *f, const char *path, struct error *e
 	return agent_link_send(f->all->link, AGENT_DELIVER, f->seq, &m, err);
 }
 
-int file_deliver(struct file_calls *c, const char *path, uint32_t mode, const void *data, size_t size, file_call_fn *fn,
-		 void *arg, struct error *err)
+int file_write(struct file_calls *c, const char *path, uint32_t mode, const void *data, size_t size, file_call_fn *fn,
+	       void *arg, struct error *err)
 {
-	struct file_call *f = write_new(c, mode, data, size, fn, arg);
-	int r = ask_to_deliver(f, path, err);
+	struct file_call *f = call_new(c, fn, arg);
 
-	if (r < 0)
-		forget(f);
-	return r;
+	f->is_write = true;
+	f->mode = mode;
+	f->data = data;
+	f->left = size;
+	return asked(f, size <= AGENT_DELIVER_MAX ? ask_to_deliver(f, path, err) : ask_to_write(f, path, err));
 }
 
 int file_read(struct file_calls *c, const char *path, size_t max_bytes, file_call_fn *fn, void *arg, struct error *err)

@@ -36,18 +36,15 @@ struct file_answer {
 typedef void file_call_fn(const struct error *e, struct file_answer *a, void *arg);
 
 /*
+ * Write a file into a sandbox in which nothing was started: by DELIVER (agent_proto.h), which costs no process; by FILE what
+ * is too large for that, or has something in its way there.
+ *
  * path    absolute, inside
  * data    borrowed until the callback
  * Return 0 and then the callback comes once (never from inside), or -errno: -ENAMETOOLONG, -EAGAIN.
  */
 int file_write(struct file_calls *c, const char *path, uint32_t mode, const void *data, size_t size, file_call_fn *fn,
 	       void *arg, struct error *err);
-/*
- * The same by DELIVER (agent_proto.h), which costs no process: at most AGENT_DELIVER_MAX bytes, into a sandbox in which
- * nothing was started. What is in the way there is written by file_write() then.
- */
-int file_deliver(struct file_calls *c, const char *path, uint32_t mode, const void *data, size_t size, file_call_fn *fn,
-		 void *arg, struct error *err);
 int file_read(struct file_calls *c, const char *path, size_t max_bytes, file_call_fn *fn, void *arg, struct error *err);
 /* Records as agent_record_decode() reads them: at most `records`, `depth` levels down. */
 int file_walk(struct file_calls *c, const char *path, unsigned depth, uint64_t records, size_t max_bytes,

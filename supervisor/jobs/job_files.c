@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "images/languages/runtime_def.h"
-#include "runtime/agent/agent_proto.h"
 #include "supervisor/jobs/artefacts.h"
 #include "supervisor/jobs/job.h"
 
@@ -49,10 +48,7 @@ static int ask(struct job *job, const char *path, uint32_t mode, const void *dat
 
 	if ((size_t)snprintf(full, sizeof(full), WORK "%s", path) >= sizeof(full))
 		return error_set(err, ENAMETOOLONG, "a path that is too long");
-	if (size <= AGENT_DELIVER_MAX) /* nothing was started there: files come first */
-		r = file_deliver(&job->files, full, mode, data, size, on_written, job, err);
-	else
-		r = file_write(&job->files, full, mode, data, size, on_written, job, err);
+	r = file_write(&job->files, full, mode, data, size, on_written, job, err);
 	if (r == 0)
 		job->file_left++;
 	return r;
