@@ -13,6 +13,7 @@
 #include "supervisor/front/front.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
@@ -516,7 +517,8 @@ int front_main(const struct http_route *routes, const char *openapi)
 {
 	struct error e = ERROR_INIT;
 
-	alloc_must(log_no_memory); /* sandboxes live on, and the next front takes them over */
+	alloc_must(log_no_memory);               /* sandboxes live on, and the next front takes them over */
+	json_set_alloc_funcs(alloc_bytes, free); /* NULL of jansson is no UTF-8, never want of memory */
 	the_front.routes = routes;
 	the_front.openapi = openapi;
 	if (start(&the_front, &e) < 0) {

@@ -19,7 +19,9 @@
  * The only thing a dying check does not undo is a cgroup; its name is known beforehand (cubit-doctor-PID), and the
  * parent removes it.
  */
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/alloc.h"
@@ -100,6 +102,7 @@ static bool load_settings(const struct command *c, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	alloc_must(log_no_memory);
+	json_set_alloc_funcs(alloc_bytes, free); /* NULL of jansson is no UTF-8, never want of memory */
 	if (argc < 2) {
 		print_help(stderr);
 		return EXIT_USAGE;
