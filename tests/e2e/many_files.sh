@@ -7,7 +7,7 @@
 # shellcheck source=tests/lib/daemon.sh
 . "$(dirname "$0")/../lib/daemon.sh"
 
-need_images c typescript java go
+need_images bash c typescript java go
 CUBIT_JOBS=2 RUN_TIMEOUT_MS=60000 start_daemon
 
 # run LANGUAGE MAIN FILE=CONTENT... -> "status: stdout"; MAIN may be empty
@@ -79,6 +79,26 @@ go 1.19' 'cmd/app/main.go=package main
 import ("fmt"; "example.org/app/word")
 func main() { fmt.Print(word.Word()) }' 'word/word.go=package word
 func Word() string { return "a module" }')" 'ok: a module' 'Go: a module with packages' || why
+
+# ---- files that do not fit: before anything has run ----
+
+# LIMITS COUNT BYTES: a script beside so many files, each so long
+crowd()
+{
+	python3 -c 'import json, sys
+print(json.dumps({"runtime": "bash", "limits": json.loads(sys.argv[1]), "files": [{"path": "main.sh", "content": "ls d | wc -l"}] +
+      [{"path": f"d/{i}", "content": "x" * int(sys.argv[3])} for i in range(int(sys.argv[2]))]}))' "$@" >"$dir/crowd.json"
+	api /v1/run -d "@$dir/crowd.json"
+	got="$(get status) $(get stdout)"
+}
+crowd '{"memory": "2M"}' 200 16000
+is "$got" 'memory_limit ' 'many small ones in too little memory, written by pid 1' || why
+crowd '{"memory": "2M"}' 1 3500000
+is "$got" 'memory_limit ' 'one that is large, written by a helper' || why
+crowd '{"disk": "256K"}' 200 100
+is "$got" 'disk_limit ' 'on a disk that has room for what is in them, not for so many' || why
+crowd '{"memory": "64M"}' 200 16000
+is "$got" 'ok 200' 'with room for them all are there' || why
 
 # ---- refusals ----
 
