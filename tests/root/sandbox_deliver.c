@@ -16,8 +16,8 @@
 #include "runtime/base/fd.h"
 #include "runtime/sandbox.h"
 #include "tests/support/guest.h"
+#include "tests/support/guest_test.h"
 #include "tests/support/host.h"
-#include "tests/support/leftovers.h"
 #include "tests/tap.h"
 
 #define DISK_BYTES ((size_t)4 << 20)
@@ -175,34 +175,7 @@ static void make_layer(void)
 
 int main(void)
 {
-	const char *unfit = test_host_unfit();
-	struct error err = ERROR_INIT;
-	struct sandbox *s = NULL;
-	struct leftovers before;
-	struct sandbox_spec spec;
+	static guest_test_fn *const tests[] = { test_written, test_in_the_way, test_full, test_too_late, NULL };
 
-	if (unfit) {
-		printf("1..0 # SKIP %s\n", unfit);
-		return 0;
-	}
-	need(test_host_open(&host, 0, &err) == 0, "a sandbox host opens %s", err.text);
-	make_layer();
-	test_host_spec(&host, &spec);
-	spec.disk.size_bytes = DISK_BYTES;
-	need(test_sandbox(&host, &spec, &s, &err) == 0, "a sandbox becomes ready %s", err.text);
-	ok(sandbox_destroy(s, TEST_DESTROY_MS, NULL) == 0, "and is removed: the first one makes what all share");
-	leftovers_count(&host, &before);
-	test_host_spec(&host, &spec);
-	spec.disk.size_bytes = DISK_BYTES;
-	need(test_sandbox(&host, &spec, &s, &err) == 0, "a second one becomes ready %s", err.text);
-	guest_init(&guest, s);
-	test_written();
-	test_in_the_way();
-	test_full();
-	test_too_late();
-	is_str(guest_done(&guest), "", "every answer was asked for");
-	ok(sandbox_destroy(s, TEST_DESTROY_MS, &err) == 0, "it is removed %s", err.text);
-	is_str(leftovers_since(&host, &before), "", "nothing is left of any of it");
-	test_host_close(&host);
-	return done_testing();
+	return guest_test(&host, &guest, make_layer, DISK_BYTES, tests);
 }
