@@ -14,17 +14,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "policies/builtin.h"
 #include "policies/compile.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
-#include "runtime/base/parse.h"
-#include "runtime/base/text.h"
 #include "runtime/core_sched.h"
 #include "runtime/rootfs/rootfs.h"
 #include "runtime/sandbox.h"
+#include "supervisor/monitor/ceilings.h"
 #include "supervisor/monitor/front_link.h"
 #include "supervisor/monitor/image_table.h"
 #include "supervisor/monitor/living.h"
@@ -36,12 +34,9 @@
 enum {
 	DYING_MAX_S = 5,        /* then something is wrong, and it is said */
 	BURY_TIMEOUT_MS = 1000, /* of one whose processes are all gone already */
-	MEMORY_MIN = 1 << 20,
-	DISK_MIN = 64 << 10,
 	DISK_BYTES_AN_INODE = 4096,
 	INODES_MIN = 1024,
 	OOM_LOOK_MS = 500, /* after memory ran out: for so long it is looked whether the kernel killed */
-	WALL_GRACE_S = 10, /* the front's backstop may lie this far behind the limit itself */
 };
 
 struct sandboxes {
@@ -276,42 +271,6 @@ uint64_t sandboxes_check(struct sandboxes *set, uint64_t now_ns)
 
 /* ---- CREATE ---- */
 
-static int check_number(const char *name, uint64_t value, uint64_t min, uint64_t max, struct error *err)
-{
-	if (value < min)
-		return error_set(err, ERANGE, "%s is %" PRIu64 ", below its minimum of %" PRIu64, name, value, min);
-	if (value > max)
-		return error_set(err, ERANGE, "%s is %" PRIu64 ", above the ceiling of %" PRIu64, name, value, max);
-	return 0;
-}
-
-/* min 0: a 0 means "as it is". */
-static int check_limits(const struct settings *s, uint64_t memory, uint64_t processes, uint64_t cpus, bool may_be_none,
-			struct error *err)
-{
-	int r = 0;
-
-	if (memory || !may_be_none)
-		r = check_number("memory_bytes", memory, MEMORY_MIN, s->max_memory, err);
-	if (r == 0 && (processes || !may_be_none))
-		r = check_number("processes", processes, 1, s->max_processes, err);
-	if (r == 0 && (cpus || !may_be_none))
-		r = check_number("cpus_milli", cpus, 1, s->max_cpus_milli, err);
-	return r;
-}
-
-/* Whoever the front says has asked: what the operator did not allow on this node is not to be had. */
-static int check_policy(const struct settings *s, const char *name, struct error *err)
-{
-	const struct policy_builtin *policy = policy_builtin_find(name);
-
-	if (policy && policy->is_admins && !s->allow_unconfined)
-		return error_set(err, EPERM, "policy '%s': not allowed on this node (CUBIT_ALLOW_UNCONFINED)", name);
-	if (s->allow_policies[0] && !text_has_word(s->allow_policies, name))
-		return error_set(err, EPERM, "policy '%s': not allowed on this node (CUBIT_ALLOW_POLICIES)", name);
-	return 0;
-}
-
 /* Those that are being removed have been killed: they count no more, or a busy front would wait for the kernel. */
 static bool counts(const struct living *l)
 {
@@ -342,20 +301,8 @@ static int check_totals(const struct sandboxes *set, size_t n, uint64_t memory_b
 
 static int check_create(const struct sandboxes *set, const struct monitor_create *m, struct error *err)
 {
-	const struct settings *s = set->env.settings;
-	int r = parse_id(m->id, err);
+	int r = ceilings_create(set->env.settings, m, err);
 
-	if (r == 0)
-		r = check_limits(s, m->memory_bytes, m->processes, m->cpus_milli, false, err);
-	if (r == 0)
-		r = check_number("disk_bytes", m->disk_bytes, DISK_MIN, s->max_disk, err);
-	if (r < 0)
-		return r;
-	if (m->network != MONITOR_NETWORK_NONE)
-		return error_set(err, EINVAL, "network %u: there is no such kind", m->network);
-	r = check_policy(s, m->policy, err);
-	if (r == 0 && m->compile_policy[0])
-		r = check_policy(s, m->compile_policy, err);
 	if (r < 0)
 		return r;
 	if (find(set, m->id))
@@ -540,14 +487,6 @@ static int change_limits(struct living *l, const struct monitor_stage *m, struct
 	return sandbox_change_limits(l->s, &change, err);
 }
 
-static int check_clocks(const struct settings *s, const struct monitor_stage *m, struct error *err)
-{
-	const uint64_t cpus = (s->max_cpus_milli + 999) / 1000;
-	int r = check_number("wall_ns", m->wall_ns, 0, s->max_wall_ns + WALL_GRACE_S * NS_PER_S, err);
-
-	return r < 0 ? r : check_number("cpu_ns", m->cpu_ns, 0, s->max_wall_ns * (cpus ? cpus : 1), err);
-}
-
 static int change_disk(struct living *l, uint64_t bytes, struct error *err)
 {
 	int r = bytes && bytes != l->disk_bytes ? rootfs_resize(l->s->disk_fd, bytes, err) : 0;
@@ -572,11 +511,7 @@ int sandboxes_stage(struct sandboxes *set, uint32_t seq, const struct monitor_st
 	int r = find_up(set, m->id, &l, err);
 
 	if (r == 0)
-		r = check_limits(set->env.settings, m->memory_bytes, m->processes, m->cpus_milli, true, err);
-	if (r == 0)
-		r = check_clocks(set->env.settings, m, err);
-	if (r == 0 && m->disk_bytes)
-		r = check_number("disk_bytes", m->disk_bytes, DISK_MIN, set->env.settings->max_disk, err);
+		r = ceilings_stage(set->env.settings, m, err);
 	if (r == 0 && m->memory_bytes > l->s->limits.memory_max_bytes)
 		r = check_totals(set, 0, m->memory_bytes - l->s->limits.memory_max_bytes, err);
 	if (r == 0 && l->state != LIVING_UP)
